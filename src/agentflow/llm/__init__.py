@@ -1,0 +1,35 @@
+"""The one place that talks to a provider: litellm below, one layer of retries, usage and cost above.
+
+Every verb has an `a` twin for async code. Importing this loads no third-party library; the first call does.
+"""
+
+from agentflow.llm.completing import acomplete, complete
+from agentflow.llm.guard import allow_real_calls, forbid_real_calls, real_calls_allowed
+from agentflow.llm.limits import Limits, configure
+from agentflow.llm.policy import RetryPolicy
+from agentflow.llm.redaction import redact
+from agentflow.llm.requests import Options
+from agentflow.llm.results import Attempt, Completion, Embedding, Message, Structured, ToolCall
+from agentflow.llm.structuring import Mode, astructured, structured
+
+__all__ = [
+    "Attempt",
+    "Completion",
+    "Embedding",
+    "Limits",
+    "Message",
+    "Mode",
+    "Options",
+    "RetryPolicy",
+    "Structured",
+    "ToolCall",
+    "acomplete",
+    "allow_real_calls",
+    "astructured",
+    "complete",
+    "configure",
+    "forbid_real_calls",
+    "real_calls_allowed",
+    "redact",
+    "structured",
+]

@@ -1,0 +1,117 @@
+"""litellm and instructor, loaded when first needed and switched to what agentflow wants of them.
+
+Nothing is fetched from the network while loading, no `.env` file is read, and there is no retry below ours. This is
+the only module that imports them. What must not live here: retries, results, prompts.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import logging
+import os
+import sys
+from typing import Any, Final
+
+from agentflow.errors import MissingExtraError, ProviderError
+from agentflow.llm.redaction import redact
+from agentflow.runtime import new_lock
+
+#: litellm reads these when it is imported; a value the user has set wins.
+SWITCHES: Final = {
+    "LITELLM_LOCAL_MODEL_COST_MAP": "True",  # else the price list is fetched from the network on import
+    "LITELLM_LOCAL_ANTHROPIC_BETA_HEADERS": "True",  # likewise a list of headers
+    "LITELLM_MODE": "PRODUCTION",  # else a `.env` in the working directory is loaded into the environment
+    "DISABLE_AIOHTTP_TRANSPORT": "True",  # else async calls bypass httpx, and with it every interception in tests
+    "LITELLM_LOG": "ERROR",  # else a warning whenever a second event loop makes a call
+}
+
+_loading = new_lock()
+_loaded: list[Any] = []
+
+
+def is_loaded() -> bool:
+    """Whether the first call has already paid for the import."""
+    return bool(_loaded)
+
+
+def load() -> Any:
+    """The litellm module, imported at the first call.
+
+    Raises:
+        MissingExtraError: litellm is not installed.
+    """
+    with _loading:
+        if not _loaded:
+            _loaded.append(_import_litellm())
+        return _loaded[0]
+
+
+def _import_litellm() -> Any:
+    for name, value in SWITCHES.items():
+        os.environ.setdefault(name, value)
+    litellm = required("litellm")
+    litellm.suppress_debug_info = True
+    litellm.disable_aiohttp_transport = True
+    for name in ("LiteLLM", "LiteLLM Router", "LiteLLM Proxy", "openai", "instructor"):
+        logging.getLogger(name).addFilter(_without_keys)
+    _send_only_once()
+    return litellm
+
+
+def required(module: str) -> Any:
+    """Import a module of the `llm` extra, or say what to install."""
+    try:
+        return importlib.import_module(module)
+    except ImportError as error:
+        if error.name and error.name.partition(".")[0] in (module.partition(".")[0], "openai", "httpx"):
+            raise MissingExtraError("Calling a model", "llm") from error
+        raise
+
+
+@functools.lru_cache(maxsize=512)
+def provider_of(model: str, api_base: str | None) -> str:
+    """The name of the provider that serves `model`, such as "openai" or "anthropic".
+
+    Raises:
+        ProviderError: Nobody knows who serves it.
+    """
+    try:
+        return str(load().get_llm_provider(model, api_base=api_base)[1])
+    except Exception as error:
+        if not type(error).__module__.startswith("litellm"):
+            raise
+    raise ProviderError(
+        f"No provider is known for the model {model!r}: name it '<provider>/<model>', such as 'openai/{model}' "
+        "for an OpenAI-style server at api_base.",
+        "bad_request",
+        0,
+    )
+
+
+def key_for(provider: str, api_key: str | None, api_base: str | None) -> str | None:
+    """The key to send: a local server wants none, but the client libraries insist on one."""
+    if api_key is None and api_base and not os.environ.get(f"{provider.upper()}_API_KEY"):
+        return "no-key-needed"
+    return api_key
+
+
+def _send_only_once() -> None:
+    """litellm's own async client sends a request again by itself when the connection breaks; ours is the only retry."""
+    handler = importlib.import_module("litellm.llms.custom_httpx.http_handler").AsyncHTTPHandler
+
+    async def fail(self: object, *args: object, **kwargs: object) -> None:
+        error = sys.exception() if sys.version_info >= (3, 12) else sys.exc_info()[1]
+        raise error if error is not None else ConnectionError("the connection broke")
+
+    if hasattr(handler, "single_connection_post_request"):
+        handler.single_connection_post_request = fail
+
+
+def _without_keys(record: logging.LogRecord) -> bool:
+    """A logging filter that keeps every record and takes the keys out of it."""
+    message = record.getMessage()
+    clean = redact(message)
+    if clean != message:
+        record.msg, record.args = clean, None
+    return True
