@@ -10,6 +10,7 @@ import ast
 from typing import Final
 
 from agentflow.errors import ExpressionError, did_you_mean
+from agentflow.expressions.literals import is_literal, is_literal_collection, is_none
 from agentflow.expressions.operations import FUNCTIONS, MAX_INT
 from agentflow.expressions.source import Text
 
@@ -20,7 +21,7 @@ MAX_DEPTH: Final = 40
 
 _MORE: Final = "use when(function) for more."
 _AGGREGATES: Final = ("any", "all", "sum", "len", "min", "max")
-_ARITHMETIC: Final = (ast.Add, ast.Sub, ast.Mult, ast.Div, ast.FloorDiv, ast.Mod)
+_ALONE: Final = f"A comprehension stands alone inside {', '.join(_AGGREGATES)}: write any(... for x in items)."
 _COMPREHENSIONS: Final = (ast.GeneratorExp, ast.ListComp, ast.SetComp, ast.DictComp)
 _FOREIGN_CONSTANTS: Final = {"true": "True", "false": "False", "null": "None", "none": "None"}
 
@@ -34,8 +35,8 @@ _REFUSED: Final[dict[type[ast.AST], str]] = {
     ast.Yield: "An expression cannot yield: " + _MORE,
     ast.YieldFrom: "An expression cannot yield: " + _MORE,
     ast.Starred: "An expression has no unpacking: name the values one by one.",
-    ast.GeneratorExp: f"A comprehension stands alone inside one of {', '.join(_AGGREGATES)}: write any(... for x in y).",
-    ast.ListComp: f"A comprehension stands alone inside one of {', '.join(_AGGREGATES)}: write any(... for x in y).",
+    ast.GeneratorExp: _ALONE,
+    ast.ListComp: _ALONE,
     ast.Slice: "A slice stands alone inside brackets: write items[1:3].",
 }
 _REFUSED_OPERATORS: Final[dict[type[ast.AST], str]] = {
@@ -233,24 +234,6 @@ class Checked:
         self._visit(loop.target, depth + 1)
         self._visit_all([*loop.ifs, node.elt], depth + 1)
         self._bound = None
-
-
-def is_none(node: ast.expr) -> bool:
-    """Whether the node is the literal None."""
-    return isinstance(node, ast.Constant) and node.value is None
-
-
-def is_literal(node: ast.expr) -> bool:
-    """Whether the node is a text, a number (also a negative one), True, False or None."""
-    if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub):
-        node = node.operand
-        return isinstance(node, ast.Constant) and type(node.value) in (int, float)
-    return isinstance(node, ast.Constant)
-
-
-def is_literal_collection(node: ast.expr) -> bool:
-    """Whether the node is a list, tuple or set of literals."""
-    return isinstance(node, (ast.List, ast.Tuple, ast.Set)) and all(map(is_literal, node.elts))
 
 
 def _is_cheap(left: ast.expr, operator: ast.cmpop, right: ast.expr) -> bool:

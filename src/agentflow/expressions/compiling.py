@@ -1,8 +1,7 @@
 """From a checked tree to closures, which is all that evaluating an expression calls.
 
 Every closure takes the state and the meter of this evaluation; the meter is None in an expression that never goes
-through the items of a container. The forms that conditions are made of (`key == literal`, `key < literal`) get
-closures of their own, since a run evaluates one per transition. What must not live here: what is allowed.
+through the items of a container. What must not live here: what is allowed.
 """
 
 from __future__ import annotations
@@ -10,17 +9,15 @@ from __future__ import annotations
 import ast
 import operator
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any, Final
 
-from agentflow.errors import AgentflowError, EvaluationError, MissingKeyError
-from agentflow.expressions import operations
-from agentflow.expressions.checking import Checked, is_literal, is_literal_collection, is_none
+from agentflow.expressions import operations, reading
+from agentflow.expressions.literals import collection_of, is_literal, is_literal_collection, is_none, value_of
 from agentflow.expressions.operations import FUNCTIONS, Comparison, Produced, bounded, number
-from agentflow.expressions.plain import CONTAINERS, EXACT, ITERATED, Meter, Trouble, admit, elements, pure
+from agentflow.expressions.plain import CONTAINERS, ITERATED, Meter, Trouble, a_type, elements, pure
+from agentflow.expressions.reading import Run
 from agentflow.expressions.source import Text
-
-Run = Callable[[Mapping[str, Any], Any], Any]
 
 _BINARY: Final[dict[type[ast.operator], Callable[[Any, Any], Any]]] = {
     ast.Add: operator.add,
@@ -45,6 +42,11 @@ _COMPARE: Final[dict[type[ast.cmpop], Comparison]] = {
     ast.IsNot: lambda left, right, meter, labels: left is not right,
     **{kind: operations.ordering(compare) for kind, compare in _ORDER.items()},
 }
+_DIRECT: Final[dict[type[ast.cmpop], Callable[[Any, Any], Any]]] = {
+    ast.Eq: operator.eq,
+    ast.NotEq: operator.ne,
+    **_ORDER,
+}
 _TURNED: Final[dict[type[ast.cmpop], type[ast.cmpop]]] = {
     ast.Eq: ast.Eq,
     ast.NotEq: ast.NotEq,
@@ -55,67 +57,7 @@ _TURNED: Final[dict[type[ast.cmpop], type[ast.cmpop]]] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Expression:
-    """A checked expression over state keys, ready to be evaluated any number of times, from any thread.
-
-    Attributes:
-        source: What the user wrote.
-        reads: The state keys it names.
-        equality: `(key, literal)` when all it says is `key == literal` or `literal == key`, else None. A member of an
-            Enum in the state counts as its value, which a lookup by literal has to respect.
-
-    Example:
-        >>> compile_expression("count < 10 and mode == 'image'").evaluate({"count": 3, "mode": "image"})
-        True
-    """
-
-    source: str
-    reads: frozenset[str]
-    equality: tuple[str, object] | None
-    _run: Run = field(repr=False, compare=False)
-    _metered: bool = field(repr=False, compare=False)
-
-    def evaluate(self, state: Mapping[str, object]) -> object:
-        """The value on this state.
-
-        Raises:
-            MissingKeyError: A state key has no value.
-            EvaluationError: The values are not plain data, do not fit the operators, or are too many.
-        """
-        try:
-            return self._run(state, Meter() if self._metered else None)
-        except AgentflowError:
-            raise
-        except Trouble as trouble:
-            raise EvaluationError(f"expression {self.source!r} {trouble}") from None
-        except (TypeError, ValueError, ArithmeticError, RecursionError) as error:
-            raise EvaluationError(
-                f"expression {self.source!r} failed: {error}. Check the values first, or use when(function)."
-            ) from None
-
-    def __reduce__(self) -> tuple[Callable[[str], Expression], tuple[str]]:
-        return compile_expression, (self.source,)
-
-
-def compile_expression(source: str) -> Expression:
-    """Check `source` and make it ready to be evaluated; nothing of it is ever run as code.
-
-    Args:
-        source: One Python expression: state keys, literals, comparisons, and/or/not, arithmetic on numbers, indexing
-            (`user.name` is `user["name"]` of a dict), slices, if-else, len/min/max/abs/any/all/sum, and one
-            comprehension inside of these. At most 2,000 characters, 200 parts, 40 deep.
-
-    Raises:
-        ExpressionError: It is not allowed; the message shows where, and what to write instead.
-    """
-    text = Text(source)
-    checked = Checked(text)
-    run = _Compiler(text).closure(text.tree)
-    return Expression(text.source, checked.reads, _equality(text.tree), run, checked.metered)
-
-
-class _Compiler:
+class Compiler:
     """Turns the parts of one checked tree into closures, innermost first."""
 
     def __init__(self, text: Text) -> None:
@@ -136,30 +78,13 @@ class _Compiler:
     def _name(self, node: ast.Name) -> Run:
         if node.id == self._bound:
             return lambda state, meter: meter.item
-        key, source = node.id, self._text.source
+        return reading.key(node.id, self._text.source)
 
-        def read(state: Mapping[str, Any], meter: Any) -> Any:
-            try:
-                value = state[key]
-            except KeyError as error:
-                raise _missing(key, source, error) from None
-            return value if id(type(value)) in EXACT else admit(value, meter, key)
-
-        return read
-
-    def _raw(self, node: ast.expr) -> Run:
+    def _unlooked(self, node: ast.expr) -> Run:
         """The value for `is None`, which any object may be asked."""
-        if not isinstance(node, ast.Name) or node.id == self._bound:
-            return self.closure(node)
-        key, source = node.id, self._text.source
-
-        def read(state: Mapping[str, Any], meter: Any) -> Any:
-            try:
-                return state[key]
-            except KeyError as error:
-                raise _missing(key, source, error) from None
-
-        return read
+        if isinstance(node, ast.Name) and node.id != self._bound:
+            return reading.anything(node.id, self._text.source)
+        return self.closure(node)
 
     def _boolop(self, node: ast.BoolOp) -> Run:
         parts = self._closures(node.values)
@@ -200,11 +125,8 @@ class _Compiler:
         if len(node.ops) == 1:
             return self._single(node.left, node.ops[0], node.comparators[0])
         operands = [node.left, *node.comparators]
-        raw = [isinstance(op, (ast.Is, ast.IsNot)) for op in node.ops]
         runs = self._closures(operands)
-        if raw[0] and all(raw):
-            runs = tuple(self._raw(operand) for operand in operands)
-        labels = [self._labels(*pair) for pair in zip(operands, operands[1:], strict=False)]
+        labels = [self._labels(*pair) for pair in pairwise(operands)]
         first = runs[0]
         steps = tuple(zip([_COMPARE[type(op)] for op in node.ops], runs[1:], labels, strict=True))
 
@@ -224,26 +146,30 @@ class _Compiler:
     def _single(self, left: ast.expr, op: ast.cmpop, right: ast.expr) -> Run:
         kind = type(op)
         if isinstance(op, (ast.Is, ast.IsNot)):
-            return _identity(self._raw(right if is_none(left) else left), isinstance(op, ast.Is))
+            asked = self._unlooked(right if is_none(left) else left)
+            if isinstance(op, ast.Is):
+                return lambda state, meter: asked(state, meter) is None
+            return lambda state, meter: asked(state, meter) is not None
         if isinstance(op, (ast.In, ast.NotIn)) and is_literal_collection(right):
             return self._listed(left, right, isinstance(op, ast.In))
         if is_literal(left) and not is_literal(right) and kind in _TURNED:
             left, right, kind = right, left, _TURNED[kind]
         compare, labels = _COMPARE[kind], self._labels(left, right)
-        first, second = self.closure(left), self.closure(right)
         if isinstance(left, ast.Name) and left.id != self._bound and is_literal(right) and kind in _TURNED:
-            read = _read_against(left.id, self._text.source, kind, _value(right), compare, labels)
-            return read
+            return reading.against(left.id, self._text.source, _DIRECT[kind], value_of(right), compare, labels)
+        first, second = self.closure(left), self.closure(right)
         return lambda state, meter: compare(first(state, meter), second(state, meter), meter, labels)
 
     def _listed(self, left: ast.expr, right: ast.expr, wanted: bool) -> Run:
         """`x in ["a", "b"]`: a literal collection is made once, and holds nothing that needs a look."""
-        item, values = self.closure(left), _collection(right)
+        item, values, label = self.closure(left), collection_of(right), self._text.segment(left)
+        refuses = (list, dict) if isinstance(values, frozenset) else ()
 
         def listed(state: Mapping[str, Any], meter: Any) -> bool:
             value = item(state, meter)
             if id(type(value)) in CONTAINERS:
-                hash(() if type(value) is tuple or type(values) is not frozenset else value)
+                if type(value) in refuses:
+                    raise Trouble(f"looks for {label!r} in a set, and a {type(value).__name__} is in none. Use a list.")
                 return not wanted  # a collection of scalars holds no container
             return (value in values) is wanted
 
@@ -277,7 +203,7 @@ class _Compiler:
             value = base(state, meter)
             if type(value) is not dict:
                 raise Trouble(
-                    f"reads {key!r} of {labels[0]!r}, which is {operations.a_type(value)}: a dot reads a key of a"
+                    f"reads {key!r} of {labels[0]!r}, which is {a_type(value)}: a dot reads a key of a"
                     " dict. Store a dict, or use when(function)."
                 )
             return operations.item_of(value, key, meter, labels)
@@ -307,11 +233,13 @@ class _Compiler:
         if isinstance(argument, (ast.GeneratorExp, ast.ListComp)):
             run = self._comprehension(argument)
         elif len(node.args) > 1:
-            parts = self._closures(node.args)
-            run = lambda state, meter: Produced([part(state, meter) for part in parts])  # noqa: E731
+            run = self._together(self._closures(node.args))
         else:
             run = self.closure(argument)
         return lambda state, meter: function(run(state, meter), meter, label)
+
+    def _together(self, parts: tuple[Run, ...]) -> Run:
+        return lambda state, meter: Produced([part(state, meter) for part in parts])
 
     def _comprehension(self, node: ast.GeneratorExp | ast.ListComp) -> Run:
         loop = node.generators[0]
@@ -327,7 +255,7 @@ class _Compiler:
             for item in elements(items(state, meter), meter, label):
                 meter.spend(cost)
                 meter.item = item
-                if all([test(state, meter) for test in tests]) if len(tests) < 2 else _passes(tests, state, meter):
+                if not tests or all(test(state, meter) for test in tests):
                     yield element(state, meter)
 
         if isinstance(node, ast.ListComp):
@@ -336,78 +264,3 @@ class _Compiler:
 
     def _labels(self, left: ast.AST, right: ast.AST) -> tuple[str, str]:
         return self._text.segment(left), self._text.segment(right)
-
-
-def _passes(tests: tuple[Run, ...], state: Mapping[str, Any], meter: Meter) -> bool:
-    return all(test(state, meter) for test in tests)
-
-
-def _identity(run: Run, wanted: bool) -> Run:
-    if wanted:
-        return lambda state, meter: run(state, meter) is None
-    return lambda state, meter: run(state, meter) is not None
-
-
-def _read_against(
-    key: str, source: str, kind: type[ast.cmpop], literal: Any, compare: Comparison, labels: tuple[str, str]
-) -> Run:
-    """`key == literal` and its kin: one closure, and the operator itself when the types are the expected ones."""
-    direct = {ast.Eq: operator.eq, ast.NotEq: operator.ne, **_ORDER}[kind]
-    expected, other = type(literal), float if type(literal) is int else type(literal)
-    if literal is None or (expected is bool and kind in _ORDER):
-        expected = other = Meter  # no value of the state is one: always the general way
-
-    def read(state: Mapping[str, Any], meter: Any) -> Any:
-        try:
-            value = state[key]
-        except KeyError as error:
-            raise _missing(key, source, error) from None
-        found = type(value)
-        if found is expected or found is other:
-            return direct(value, literal)
-        return compare(value if id(found) in EXACT else admit(value, meter, key), literal, meter, labels)
-
-    def read_equal(state: Mapping[str, Any], meter: Any) -> Any:
-        try:
-            value = state[key]
-        except KeyError as error:
-            raise _missing(key, source, error) from None
-        if type(value) is expected:
-            return value == literal
-        return compare(value if id(type(value)) in EXACT else admit(value, meter, key), literal, meter, labels)
-
-    return read_equal if kind is ast.Eq else read
-
-
-def _missing(key: str, source: str, error: KeyError) -> AgentflowError:
-    """What a failed read means: the state's own errors say more than "missing", unless that is what they say."""
-    if isinstance(error, AgentflowError) and not isinstance(error, MissingKeyError):
-        return error
-    return MissingKeyError(
-        f"expression {source!r} reads the state key {key!r}, which has no value. Give it one in the first state or"
-        " write it in an earlier action."
-    )
-
-
-def _value(node: ast.expr) -> Any:
-    """The value of a literal; a negative number is a sign and a number to the parser."""
-    if isinstance(node, ast.UnaryOp):
-        assert isinstance(node.operand, ast.Constant) and isinstance(node.operand.value, (int, float))
-        return -node.operand.value
-    assert isinstance(node, ast.Constant)
-    return node.value
-
-
-def _collection(node: ast.expr) -> tuple[Any, ...] | frozenset[Any]:
-    assert isinstance(node, (ast.List, ast.Tuple, ast.Set))
-    values = tuple(map(_value, node.elts))
-    return frozenset(values) if isinstance(node, ast.Set) else values
-
-
-def _equality(node: ast.expr) -> tuple[str, object] | None:
-    if not isinstance(node, ast.Compare) or len(node.ops) != 1 or not isinstance(node.ops[0], ast.Eq):
-        return None
-    left, right = node.left, node.comparators[0]
-    if is_literal(left):
-        left, right = right, left
-    return (left.id, _value(right)) if isinstance(left, ast.Name) and is_literal(right) else None

@@ -28,6 +28,7 @@ LOOPED: Final = 8
 ITERATED: Final = 32
 _BUDGET: Final = MAX_ITEMS * ITERATED
 
+_SMALL: Final = 12  # items for which setting up a pass in C does not pay
 _WORTH_KNOWING: Final = 32  # keys; smaller containers are looked through again rather than remembered
 
 
@@ -143,8 +144,14 @@ def plain_keys(value: Any, meter: Meter, label: str, depth: int = 0) -> Any:
 
 
 def only_scalars(items: Any, meter: Meter) -> bool:
-    """Whether every item of a plain container is an exact scalar: one pass in C."""
-    meter.spend(NATIVE * len(items) + 1)
+    """Whether every item of a plain container is an exact scalar; a large one is gone through in C."""
+    size = len(items)
+    meter.spend(NATIVE * size + 1)
+    if size <= _SMALL:
+        for item in items:  # noqa: SIM110  `all` would cost a generator
+            if id(type(item)) not in SCALARS:
+                return False
+        return True
     return frozenset(map(id, map(type, items))) <= SCALARS
 
 
