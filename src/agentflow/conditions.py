@@ -1,0 +1,244 @@
+"""Condition: a pure predicate on the state, and the ways to write one: `when`, `expr`, `default`, `~ & |`.
+
+What must not live here: choosing among several targets (`select/`), or how an expression is parsed (`expressions`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, ClassVar
+
+from agentflow.errors import BuildError, ResultError
+from agentflow.expressions import compile_expression
+from agentflow.runtime import name_of
+from agentflow.signatures import is_async, names
+from agentflow.state import Scope, State, view
+
+
+class Condition:
+    """A predicate over declared state keys.
+
+    Args:
+        keys: The state keys `resolver` may read, or None when it may read all of them.
+        resolver: A sync function from the state to something true or false. As the selector of several targets it
+            answers a target's name instead.
+        name: How messages, decisions and drawings show it.
+        optional_keys: Keys it may read that need not have a value; it must ask for them with `state.get`.
+
+    Example:
+        >>> is_long = Condition(["text"], lambda state: len(state["text"]) > 100, name="long text")
+    """
+
+    #: The key of the dict that `run` returns.
+    KEY: ClassVar[str] = "PROCEED"
+
+    def __init__(
+        self,
+        keys: Iterable[str] | None,
+        resolver: Callable[[State[Any]], Any],
+        name: str | None = None,
+        optional_keys: Iterable[str] | None = None,
+    ) -> None:
+        if is_async(resolver):
+            raise BuildError(f"condition '{name_of(resolver)}' is async, and conditions are pure: use Select(...) for it.")
+        self.resolver = resolver
+        self.name = name or getattr(resolver, "__name__", "condition")
+        self.optional_reads = frozenset(names(optional_keys or ()))
+        self.reads = None if keys is None else frozenset(names(keys))
+        self.equality: tuple[str, Any] | None = None
+        self.literal: tuple[str, str] | None = None
+        self._scope: Scope | None = None
+        if self.reads is not None:
+            self._scope = Scope(f"condition '{self.name}'", self.reads | self.optional_reads)
+
+    def evaluate(self, state: State[Any]) -> bool:
+        """Whether the condition holds.
+
+        Raises:
+            UndeclaredKeyError: It reads a key that is not among its `keys`.
+            MissingKeyError: A key it reads has no value.
+        """
+        return bool(self.resolver(state if self._scope is None else view(state, self._scope)))
+
+    def run(self, state: State[Any]) -> dict[str, bool]:
+        """The same as a dict: `{Condition.KEY: True or False}`."""
+        return {self.KEY: self.evaluate(state)}
+
+    # -- the ways to write one
+
+    @classmethod
+    def when(cls, predicate: Callable[[State[Any]], Any] | None = None, /, **equals: Any) -> Condition:
+        """See the function `when`."""
+        return when(predicate, **equals)
+
+    @classmethod
+    def expr(cls, expression: str) -> Condition:
+        """See the function `expr`."""
+        return expr(expression)
+
+    @classmethod
+    def lmda(cls, resolver: Callable[[State[Any]], Any], state_keys: Iterable[str]) -> Condition:
+        """A condition from a function and the keys it reads."""
+        return cls(state_keys, resolver)
+
+    #: The condition that always holds; a transition with it is tried last, wherever it is written.
+    default: ClassVar[Condition]
+
+    # -- the algebra
+
+    def __invert__(self) -> Condition:
+        return _combined(f"~{_inner(self)}", (self,), lambda state: not self.evaluate(state))
+
+    def __and__(self, other: Condition) -> Condition:
+        name = f"{_inner(self)} & {_inner(other)}"
+        return _combined(name, (self, other), lambda state: self.evaluate(state) and other.evaluate(state))
+
+    def __or__(self, other: Condition) -> Condition:
+        name = f"{_inner(self)} | {_inner(other)}"
+        return _combined(name, (self, other), lambda state: self.evaluate(state) or other.evaluate(state))
+
+    def __repr__(self) -> str:
+        return f"condition: {self.name}"
+
+
+class _Default(Condition):
+    """The condition that always holds."""
+
+    def __init__(self) -> None:
+        super().__init__((), lambda state: True, name="default")
+
+
+class _Equal(Condition):
+    """One key equals one value: many of these on one key become one dictionary look-up."""
+
+    def __init__(self, key: str, value: Any, name: str) -> None:
+        super().__init__((key,), lambda state: state[key] == value, name)
+        self.equality = (key, value)
+
+    def evaluate(self, state: State[Any]) -> bool:
+        key, value = self.equality  # type: ignore[misc]
+        return bool(state[key] == value)
+
+
+class _Expression(Condition):
+    """A compiled expression."""
+
+    def __init__(self, source: str) -> None:
+        expression = compile_expression(source)
+        super().__init__(expression.reads, expression.evaluate, source)
+        self.equality = expression.equality
+        self.literal = _two_names(source)
+
+    def evaluate(self, state: State[Any]) -> bool:
+        return bool(self.resolver(state))  # an expression can read nothing but the keys it names
+
+
+def when(predicate: Callable[[State[Any]], Any] | None = None, /, *, reads: Iterable[str] | None = None, **equals: Any) -> Condition:
+    """A condition that holds when every given key has the given value, or when a function of the state says so.
+
+    Args:
+        predicate: A sync function of the state; give this or `equals`.
+        reads: The keys the function may read; by default all.
+        equals: Keys and the values they must be equal to.
+
+    Raises:
+        BuildError: Neither or both of the two are given.
+
+    Example:
+        >>> when(mode="image"), when(lambda state: len(state["drafts"]) > 3, reads=["drafts"])
+    """
+    if (predicate is None) == (not equals):
+        raise BuildError("when() takes either key=value pairs or one function of the state: give one of the two.")
+    if predicate is not None:
+        return Condition(reads, predicate)
+    if reads is not None:
+        equals["reads"] = reads
+    name = " and ".join(f"{key} == {value!r}" for key, value in equals.items())
+    if len(equals) == 1:
+        (key, value), = equals.items()
+        return _Equal(key, value, name)
+    return Condition(equals, lambda state: all(state[key] == value for key, value in equals.items()), name)
+
+
+def expr(expression: str) -> Condition:
+    """A condition from a checked subset of Python: names are state keys.
+
+    Comparisons, `and or not in is`, arithmetic on numbers, indexing, `len min max abs sum any all`; no attribute access
+    and no other calls. A `name == other` whose `other` is no key of any action stands for the text "other", so
+    `expr("mode==generate_image")` means what it says.
+
+    Raises:
+        ExpressionError: The string is not in the subset; the message shows a caret under the offending part.
+
+    Example:
+        >>> expr("len(drafts) > 3 and mode == 'image'")
+    """
+    return _Expression(expression)
+
+
+def literal_when_unknown(condition: Condition, known: Iterable[str]) -> Condition:
+    """`name == other` with `other` read as a text when it is no known key; any other condition as it is.
+
+    A value of that key still wins if the state has one, such as one given by `with_state`.
+    """
+    if condition.literal is None or condition.literal[1] in known:
+        return condition
+    key, other = condition.literal
+
+    def equal(state: State[Any]) -> bool:
+        return bool(state[key] == state.get(other, other))
+
+    return Condition((key,), equal, condition.name, optional_keys=(other,))
+
+
+default = Condition.default = _Default()
+
+
+def _combined(name: str, parts: tuple[Condition, ...], resolver: Callable[[State[Any]], bool]) -> Condition:
+    keys: set[str] | None = set()
+    optional: set[str] = set()
+    for part in parts:
+        optional |= part.optional_reads
+        keys = None if keys is None or part.reads is None else keys | part.reads
+    combined = Condition(keys, resolver, name, optional)
+    combined.equality = None
+    return combined
+
+
+def _inner(condition: Condition) -> str:
+    return condition.name if condition.name.isidentifier() else f"({condition.name})"
+
+
+def _two_names(source: str) -> tuple[str, str] | None:
+    left, equals, right = source.partition("==")
+    left, right = left.strip(), right.strip()
+    both = equals and left.isidentifier() and right.isidentifier() and right not in ("True", "False", "None")
+    return (left, right) if both else None
+
+
+def holds(condition: Condition | Callable[[State[Any]], Any], state: State[Any]) -> bool:
+    """Whether a condition, or a plain function of the state, holds.
+
+    Raises:
+        ResultError: It is neither.
+    """
+    if isinstance(condition, Condition):
+        return condition.evaluate(state)
+    if callable(condition):
+        return bool(condition(state))
+    raise ResultError(f"{condition!r} is no condition: pass when(...), expr(...) or a function of the state.")
+
+
+def equal_by_key(conditions: Iterable[Condition]) -> tuple[str, Mapping[Any, int]] | None:
+    """One key and an index from value to position, when every condition is an equality on that one key."""
+    index: dict[Any, int] = {}
+    key: str | None = None
+    for position, condition in enumerate(conditions):
+        if condition.equality is None or (key is not None and condition.equality[0] != key):
+            return None
+        key, value = condition.equality
+        try:
+            index.setdefault(value, position)
+        except TypeError:  # an unhashable value has no place in an index
+            return None
+    return None if key is None else (key, index)

@@ -1,0 +1,121 @@
+"""ApplicationContext: what an action may know about the run it is part of.
+
+What must not live here: anything that changes the run.
+"""
+
+from __future__ import annotations
+
+import contextvars
+from dataclasses import dataclass
+from typing import Any
+
+from agentflow.hooks import NO_HOOKS, HookSet
+from agentflow.runtime import CURRENT_STEP
+from agentflow.usage import Usage
+
+
+@dataclass(frozen=True, slots=True)
+class ParentPointer:
+    """The step of another application that this one came from."""
+
+    app_id: str
+    partition_key: str | None = None
+    sequence_id: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """What stays the same for the whole life of an application object."""
+
+    app_id: str
+    partition_key: str | None = None
+    parent_pointer: ParentPointer | None = None
+    spawning_parent_pointer: ParentPointer | None = None
+    hooks: HookSet = NO_HOOKS
+    tracker: Any = None
+    parallel_executor_factory: Any = None
+
+
+class ApplicationContext:
+    """The running step, as seen from inside an action.
+
+    An action gets it as a parameter named `__context` or annotated `ApplicationContext`; code that an action calls gets
+    it from `ApplicationContext.get()`. It is also a context manager that makes itself the running step.
+
+    Attributes:
+        sequence_id: The step; None when it is the application's own context and nothing has run.
+        action_name: The action that runs, None outside of one.
+        usages: What model calls of this step have used so far.
+    """
+
+    __slots__ = ("_identity", "_tokens", "action_name", "sequence_id", "usages")
+
+    def __init__(self, identity: Identity, sequence_id: int | None, action_name: str | None) -> None:
+        self._identity = identity
+        self.sequence_id = sequence_id
+        self.action_name = action_name
+        self.usages: tuple[Usage, ...] = ()
+        self._tokens: tuple[contextvars.Token[Any], ...] = ()
+
+    @property
+    def app_id(self) -> str:
+        """The id of the application."""
+        return self._identity.app_id
+
+    @property
+    def application_id(self) -> str:
+        """The same as `app_id`."""
+        return self._identity.app_id
+
+    @property
+    def partition_key(self) -> str | None:
+        """Whose application it is."""
+        return self._identity.partition_key
+
+    @property
+    def tracker(self) -> Any:
+        """The tracker of the application, None without one."""
+        return self._identity.tracker
+
+    @property
+    def parallel_executor_factory(self) -> Any:
+        """What makes the executor for parallel children, None for the default one."""
+        return self._identity.parallel_executor_factory
+
+    @property
+    def hooks(self) -> HookSet:
+        """The hooks of the application."""
+        return self._identity.hooks
+
+    @staticmethod
+    def get() -> ApplicationContext | None:
+        """The context of the step that is running in this thread or task, None outside of one."""
+        current = CURRENT_STEP.get()
+        return current if isinstance(current, ApplicationContext) else None
+
+    def record_usage(self, usage: Usage) -> None:
+        """Count a model call as part of this step."""
+        self.usages = (*self.usages, usage)
+
+    def __enter__(self) -> ApplicationContext:
+        self._tokens = (*self._tokens, CURRENT_STEP.set(self))
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        *before, token = self._tokens
+        self._tokens = tuple(before)
+        CURRENT_STEP.reset(token)
+
+    def __repr__(self) -> str:
+        return f"<context of step {self.sequence_id} ({self.action_name}) of application {self.app_id!r}>"
+
+
+def get_active_context() -> ApplicationContext | None:
+    """The same as `ApplicationContext.get()`."""
+    return ApplicationContext.get()
+
+
+def get_active_tracker() -> Any:
+    """The tracker of the running step's application, None outside of one or without a tracker."""
+    context = ApplicationContext.get()
+    return context.tracker if context is not None else None

@@ -1,0 +1,271 @@
+"""The story of a run, told once for both colours: decide, step, go on until halted, stream.
+
+Everything here awaits nothing but its runtime. What must not live here: what is allowed (`rules.py`), how one step is
+performed (`steps.py`), or how a run is remembered (`machine.py`).
+"""
+
+from __future__ import annotations
+
+import functools
+import warnings
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
+
+from agentflow.actions import Action, Contract
+from agentflow.engine import rules, steps
+from agentflow.engine.machine import Machine, Status
+from agentflow.engine.steps import Done, Inputs
+from agentflow.engine.streams import StreamedStep
+from agentflow.errors import StepLimitError, UnusedInputWarning
+from agentflow.hooks import ExecuteMethod, fire
+from agentflow.runtime import CURRENT_STEP, Runtime
+from agentflow.select.choice import Choice
+from agentflow.select.selector import END, Decision
+from agentflow.state import State
+
+Performed = TypeVar("Performed")
+Ended = tuple[Action | None, Any, State[Any]]
+
+
+async def next_contract(machine: Machine, runtime: Runtime) -> Contract | None:
+    """What comes next, None at the end. A choice that has not been made yet is made, once, and kept."""
+    contracts = machine.graph.contracts
+    while (name := machine.pending) not in contracts:
+        if name == END:
+            machine.status = Status.finished
+            return None
+        source = machine.prior if name is None else name  # a pending name that is no action is a named choice
+        choice = machine.graph.choices.get(source or "")
+        if choice is None:
+            machine.pending = END
+        else:
+            machine.settle_on(choice.pick(machine.state) if choice.pure else await _ask(machine, runtime, choice))
+            if machine.identity.hooks.post_decide:
+                await _tell_decision(machine, runtime)
+    return contracts[name]
+
+
+async def peek(machine: Machine, runtime: Runtime) -> Action | None:
+    """What comes next, for somebody who only asks."""
+    if machine.pending not in machine.graph.contracts:
+        machine.claim("get_next_action")
+        try:
+            await next_contract(machine, runtime)
+        finally:
+            machine.release()
+    contract = machine.graph.contracts.get(machine.pending or "")
+    return None if contract is None else contract.action
+
+
+async def step(machine: Machine, runtime: Runtime, inputs: Inputs) -> Done | None:
+    """Perform the next action, or return None when there is none."""
+    machine.claim("step")
+    try:
+        contract = await next_contract(machine, runtime)
+        return None if contract is None else await steps.perform(machine, runtime, contract, inputs)
+    finally:
+        machine.release()
+
+
+async def open_stream(
+    machine: Machine, runtime: Runtime, inputs: Inputs, only: frozenset[str] | None = None
+) -> StreamedStep | Done | None:
+    """Open the stream of the next action; one that does not stream, or is not in `only`, is performed."""
+    machine.claim("stream")
+    try:
+        contract = await next_contract(machine, runtime)
+        streams = contract is not None and contract.action.streaming and (only is None or contract.name in only)
+        if contract is None or not streams:
+            done = None if contract is None else await steps.perform(machine, runtime, contract, inputs)
+            machine.release()
+            return done
+        opened = StreamedStep(machine, runtime, contract)
+    except BaseException:
+        machine.release()
+        raise
+    await opened.open(inputs)
+    return opened
+
+
+class Run:
+    """Steps until a halt: `advance` performs one more, `outcome` says how it ended.
+
+    It halts after an action before it looks at what comes next, so a run that halts there pays for no choice and its
+    last result is never lost. At least one step is performed before a halt is looked at.
+    """
+
+    def __init__(
+        self,
+        machine: Machine,
+        runtime: Runtime,
+        method: ExecuteMethod,
+        halts: rules.Halts,
+        inputs: Inputs,
+        max_steps: int | None,
+    ) -> None:
+        self.machine = machine
+        self.runtime = runtime
+        self.method = method
+        self.halts = halts
+        self.inputs = inputs
+        self.max_steps = max_steps
+        self.taken = 0
+        self.unused = set(inputs)
+        self.last: Done | None = None
+        self.outcome: Ended = (None, None, machine.state)
+        self._stands = "new"
+
+    async def advance(self) -> Done | None:
+        """Perform one more step, or return None when the run is over.
+
+        Raises:
+            StepLimitError: `max_steps` steps were performed and the run is not over.
+        """
+        done = await self._next(step)
+        if done is not None:
+            self.note(done)
+        return done
+
+    async def advance_stream(self, only: frozenset[str] | None = None) -> StreamedStep | Done | None:
+        """The same, with the step's stream left open for the caller to read.
+
+        Args:
+            only: The actions to stream, after which the run ends; others are performed. None streams every action.
+        """
+        opened = await self._next(functools.partial(open_stream, only=only))
+        if isinstance(opened, StreamedStep):
+            opened.on_end = self._stream_ended if only is None else self._last_stream_ended
+        elif opened is not None:
+            self.note(opened)
+        return opened
+
+    async def _next(self, perform: Callable[[Machine, Runtime, Inputs], Awaitable[Performed | None]]) -> Performed | None:
+        if self._stands == "new":
+            await self._begin()
+        try:
+            if self._stands == "closed" or await self.halted():
+                await self.close()
+                return None
+            done = await perform(self.machine, self.runtime, self.inputs)
+        except BaseException as error:
+            await self.close(error)
+            raise
+        if done is None:
+            self.finish()
+            await self.close()
+        return done
+
+    async def halted(self) -> bool:
+        """Whether the run is over before its next step."""
+        if self.last is not None:
+            if self.halts.holds_after(self.machine.prior or "", self.machine.state):
+                return self._end(self.last)
+            if self.halts.before:
+                coming = await peek(self.machine, self.runtime)
+                if coming is not None and coming.name in self.halts.before:
+                    return self._end((coming, None, self.machine.state))
+        if self.max_steps is not None and self.taken >= self.max_steps:
+            raise StepLimitError(
+                f"{self.taken} steps were performed (max_steps) and the run is not over; it stands after "
+                f"'{self.machine.prior}'. Run again to go on, or raise max_steps."
+            )
+        return False
+
+    def note(self, done: Done) -> None:
+        """A step has been performed."""
+        self.last = done
+        self.taken += 1
+        if self.unused:
+            self.unused -= done[0].contract.parameters.names
+
+    def finish(self) -> None:
+        """There was nothing left to perform."""
+        self.outcome = (*self.last[:2], self.machine.state) if self.last else (None, None, self.machine.state)
+
+    async def _stream_ended(self, done: Done | None, error: BaseException | None) -> None:
+        if done is None:
+            await self.close(error)
+        else:
+            self.note(done)
+
+    async def _last_stream_ended(self, done: Done | None, error: BaseException | None) -> None:
+        if done is not None:
+            self.note(done)
+            self._end(done)
+        await self.close(error)
+
+    async def close(self, error: BaseException | None = None) -> None:
+        """End the run, once: tell the hooks, and warn of inputs that nobody took."""
+        if self._stands in ("new", "closed"):
+            return
+        self._stands = "closed"
+        hooks = self.machine.identity.hooks.post_run_execute_call
+        if hooks:
+            facts = {"method": self.method, "exception": error, "state": self.machine.state}
+            await fire(self.runtime, hooks, **facts, **self._whose())
+        if self.unused and error is None:
+            named = ", ".join(map(repr, sorted(self.unused)))
+            warnings.warn(f"no action that ran takes the input {named}.", UnusedInputWarning, stacklevel=4)
+
+    def _end(self, outcome: Ended) -> bool:
+        self.outcome = outcome
+        self.machine.status = Status.halted
+        return True
+
+    async def _begin(self) -> None:
+        self._stands = "open"
+        hooks = self.machine.identity.hooks.pre_run_execute_call
+        if hooks:
+            await fire(self.runtime, hooks, method=self.method, state=self.machine.state, **self._whose())
+
+    def _whose(self) -> dict[str, Any]:
+        return {"app_id": self.machine.identity.app_id, "partition_key": self.machine.identity.partition_key}
+
+
+async def run_to_end(run: Run) -> Ended:
+    """All steps of a run."""
+    while await run.advance() is not None:
+        pass
+    return run.outcome
+
+
+async def stream_to_end(run: Run) -> StreamedStep | None:
+    """Steps until the stream of an action that the run halts after is open; None when it halted without one."""
+    while True:
+        opened = await run.advance_stream(only=run.halts.after)
+        if opened is None or isinstance(opened, StreamedStep):
+            return opened
+
+
+async def single(run: Run) -> Done | None:
+    """One step as a run of its own."""
+    done = await run.advance()
+    await run.close()
+    return done
+
+
+async def _ask(machine: Machine, runtime: Runtime, choice: Choice) -> Decision:
+    """Make a choice that runs somebody's code; what models it asks counts as its own usage."""
+    context = machine.context(None)
+    token = CURRENT_STEP.set(context)
+    try:
+        return choice.with_usage(await choice.ask(runtime, machine.state), context.usages)
+    except BaseException as error:
+        machine.fail(error)
+        where = f"in application {context.app_id!r}"
+        error.add_note(f"while choosing what follows '{choice.edges.source}' {where}")
+        raise
+    finally:
+        CURRENT_STEP.reset(token)
+        machine.count_usage(choice.edges.source, context.usages)
+
+
+async def _tell_decision(machine: Machine, runtime: Runtime) -> None:
+    await fire(
+        runtime,
+        machine.identity.hooks.post_decide,
+        app_id=machine.identity.app_id,
+        partition_key=machine.identity.partition_key,
+        decision=machine.decisions[-1],
+        state=machine.state,
+    )

@@ -1,0 +1,150 @@
+"""Where a run is: graph, state, prior action, sequence id, pending choice.
+
+State, position and sequence id move together (`commit`) or not at all. What must not live here: calling user code.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import replace
+from enum import StrEnum
+from typing import Any, Final
+
+from agentflow.context import ApplicationContext, Identity
+from agentflow.errors import BusyError
+from agentflow.graph import Graph
+from agentflow.runtime import new_lock
+from agentflow.select.selector import Decision
+from agentflow.state import State
+from agentflow.usage import Usage
+
+#: So many of the last decisions are kept in memory; a tracker or persister keeps all.
+DECISIONS_KEPT: Final = 1_000
+
+
+class Status(StrEnum):
+    """How an application stands.
+
+    `ready`: it can go on; `running`: a step is being performed; `halted`: a run stopped where it was asked to;
+    `finished`: there is nowhere to go on to; `failed`, `cancelled`: the last step ended so, and will be performed again.
+    """
+
+    ready = "ready"
+    running = "running"
+    halted = "halted"
+    finished = "finished"
+    failed = "failed"
+    cancelled = "cancelled"
+
+
+class Machine:
+    """The position of one application, and what moves it.
+
+    Attributes:
+        pending: What comes next: an action, a named choice still to be evaluated, `END`; None while the choice that
+            leaves `prior` has not been evaluated.
+    """
+
+    __slots__ = (
+        "_decisions",
+        "_lock",
+        "entrypoint",
+        "failure",
+        "graph",
+        "identity",
+        "pending",
+        "prior",
+        "sequence_id",
+        "state",
+        "status",
+        "usage_by_action",
+    )
+
+    def __init__(
+        self, graph: Graph, state: State[Any], entrypoint: str, identity: Identity, sequence_id: int | None = None
+    ) -> None:
+        self.graph = graph
+        self.state = state
+        self.entrypoint = entrypoint
+        self.identity = identity
+        self.sequence_id = -1 if sequence_id is None else sequence_id
+        self.prior: str | None = None
+        self.pending: str | None = entrypoint
+        self.status = Status.ready
+        self.failure: BaseException | None = None
+        self.usage_by_action: dict[str, Usage] = {}
+        self._decisions: deque[tuple[int, Decision]] | None = None
+        self._lock = new_lock()
+
+    # -- one step at a time
+
+    def claim(self, verb: str) -> None:
+        """Begin something that only one may do at a time.
+
+        Raises:
+            BusyError: Somebody is doing it.
+        """
+        if not self._lock.acquire(blocking=False):
+            raise BusyError(
+                f"{verb}: application {self.identity.app_id!r} is already running a step, or a stream of it is open: "
+                "wait for that, or close the stream."
+            )
+
+    def release(self) -> None:
+        """End what `claim` began."""
+        self._lock.release()
+
+    # -- moving
+
+    def commit(self, name: str, state: State[Any]) -> None:
+        """The action of that name has been performed: state, position and sequence id move together."""
+        self.state = state
+        self.prior = name
+        self.sequence_id += 1
+        self.pending = None
+        self.status = Status.ready
+        self.failure = None
+
+    def fail(self, error: BaseException) -> None:
+        """The action was not performed to its end: nothing moves, and the failure is recorded."""
+        self.failure = error
+        self.status = Status.failed if isinstance(error, Exception) else Status.cancelled
+
+    def settle_on(self, decision: Decision) -> None:
+        """A choice was made: keep it, so that it is made once."""
+        self.pending = decision.target
+        self.keep(decision)
+
+    def replace_state(self, state: State[Any]) -> None:
+        """The state was changed from outside, so what was chosen in the old one no longer counts."""
+        self.state = state
+        if self.prior is not None:
+            self.pending = None
+
+    def restart(self) -> None:
+        """Go back to the entrypoint; the sequence id goes on."""
+        self.prior, self.pending = None, self.entrypoint
+        self.status = Status.ready
+
+    # -- remembering
+
+    def keep(self, decision: Decision) -> None:
+        """Add a decision, about the step that comes next, to the last ones."""
+        if self._decisions is None:
+            self._decisions = deque(maxlen=DECISIONS_KEPT)
+        self._decisions.append((self.sequence_id + 1, decision))
+
+    @property
+    def decisions(self) -> list[Decision]:
+        """The last decisions, oldest first."""
+        return [replace(decision, sequence_id=number) for number, decision in self._decisions or ()]
+
+    def count_usage(self, name: str, usages: tuple[Usage, ...]) -> None:
+        """Add what model calls used to what the action of that name has used."""
+        for usage in usages:
+            before = self.usage_by_action.get(name)
+            self.usage_by_action[name] = usage if before is None else before + usage
+
+    def context(self, action_name: str | None) -> ApplicationContext:
+        """The context of the step that comes next."""
+        return ApplicationContext(self.identity, self.sequence_id + 1, action_name)

@@ -1,0 +1,102 @@
+"""One step: an action is performed and committed, or it fails and nothing moves.
+
+What must not live here: which action comes next, or when a run halts (`flow.py`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from agentflow.actions import PLAIN, Action, Contract
+from agentflow.context import ApplicationContext
+from agentflow.engine import rules
+from agentflow.engine.guard import guarded
+from agentflow.engine.machine import Machine, Status
+from agentflow.hooks import fire
+from agentflow.runtime import CURRENT_STEP, Runtime
+from agentflow.state import State, settle, view
+
+Inputs = Mapping[str, Any]
+Done = tuple[Action, Any, State[Any]]
+
+
+async def perform(machine: Machine, runtime: Runtime, contract: Contract, inputs: Inputs) -> Done:
+    """Perform one action and commit what it did; if it fails nothing moves."""
+    context = machine.context(contract.name)
+    token = CURRENT_STEP.set(context)
+    machine.status = Status.running
+    try:
+        bound = rules.bind(contract, inputs, context)
+        if machine.identity.hooks.pre_run_step:
+            await announce(machine, runtime, contract, context, bound)
+        given = view(machine.state, contract.scope)
+        if contract.options is PLAIN:
+            result, returned = await contract.action.perform(runtime, given, bound)
+        else:
+            result, returned = await guarded(contract, runtime, given, bound)
+        machine.commit(contract.name, settle(returned, given, machine.state))
+    except BaseException as error:
+        await fail(machine, runtime, contract, context, error)
+        raise
+    finally:
+        CURRENT_STEP.reset(token)
+    if context.usages:
+        machine.count_usage(contract.name, context.usages)
+    if machine.identity.hooks.post_run_step:
+        await report(machine, runtime, contract, context, result, None)
+    return contract.action, result, machine.state
+
+
+async def announce(
+    machine: Machine, runtime: Runtime, contract: Contract, context: ApplicationContext, bound: Mapping[str, Any]
+) -> None:
+    """Tell the hooks that an action is about to be performed."""
+    known = contract.parameters.names
+    await fire(
+        runtime,
+        machine.identity.hooks.pre_run_step,
+        app_id=context.app_id,
+        partition_key=context.partition_key,
+        sequence_id=context.sequence_id,
+        state=machine.state,
+        action=contract.action,
+        inputs={name: value for name, value in bound.items() if name in known},
+        context=context,
+    )
+
+
+async def report(
+    machine: Machine,
+    runtime: Runtime,
+    contract: Contract,
+    context: ApplicationContext,
+    result: Any,
+    error: BaseException | None,
+) -> None:
+    """Tell the hooks how an action ended."""
+    await fire(
+        runtime,
+        machine.identity.hooks.post_run_step,
+        app_id=context.app_id,
+        partition_key=context.partition_key,
+        sequence_id=context.sequence_id,
+        state=machine.state,
+        action=contract.action,
+        result=result,
+        exception=error,
+        context=context,
+    )
+
+
+async def fail(
+    machine: Machine, runtime: Runtime, contract: Contract, context: ApplicationContext, error: BaseException
+) -> None:
+    """Record that an action failed or was cancelled; the application is where it was."""
+    machine.fail(error)
+    machine.count_usage(contract.name, context.usages)
+    if not isinstance(error, GeneratorExit):
+        where = f"(step {context.sequence_id} of application {context.app_id!r})"
+        error.add_note(f"while running '{contract.name}' {where}")
+    if machine.identity.hooks.post_run_step:
+        await report(machine, runtime, contract, context, None, error)

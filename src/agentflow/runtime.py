@@ -1,0 +1,212 @@
+"""How agentflow calls code it did not write: now and here, or awaiting it.
+
+The engine is written once as `async def` and awaits nothing but its runtime. Under `BlockingRuntime` nothing ever
+suspends, so `run_blocking` drives a flow straight through and no event loop exists; under `AsyncRuntime` the same
+flow is awaited. This is the only module that knows event loops, threads and sleeping. What must not live here:
+anything about graphs, actions or state.
+"""
+
+from __future__ import annotations
+
+import contextvars
+import threading
+import time
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from types import CoroutineType
+from typing import TYPE_CHECKING, Any, Final, NoReturn, Protocol, TypeVar
+
+from agentflow.errors import ActionTimeoutError, AsyncCodeError
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future  # only named: importing it costs every program a millisecond or two
+
+T = TypeVar("T")
+
+#: A sync action that holds the event loop longer than this (seconds) is warned about, once per function.
+LOOP_HELD_LIMIT: Final = 0.1
+
+#: The step that is running in this thread or task, as the engine's context object; None outside of one.
+CURRENT_STEP: contextvars.ContextVar[Any] = contextvars.ContextVar("agentflow_current_step", default=None)
+
+
+class Runtime(Protocol):
+    """What the engine may await. Both colours have exactly these verbs."""
+
+    async def call(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
+        """Call `fn`, and await what it returns if that is awaitable."""
+
+    async def offload(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
+        """Call a sync `fn` where it cannot hold up anybody else."""
+
+    async def within(self, seconds: float, flow: Coroutine[Any, Any, T]) -> T:
+        """Await `flow`, or raise `ActionTimeoutError` after `seconds`."""
+
+    async def sleep(self, seconds: float) -> None:
+        """Let `seconds` pass."""
+
+    async def wait_for(self, signal: Future[T], seconds: float | None) -> T:
+        """The result of a future that another thread or task sets, or `ActionTimeoutError` after `seconds`."""
+
+    def pick(self, blocking: T, waiting: T) -> T:
+        """`blocking` in a blocking run, `waiting` in an async one: for libraries that have two clients."""
+
+
+def run_blocking(flow: Coroutine[Any, Any, T]) -> T:
+    """Drive a flow that awaits only a `BlockingRuntime` to its end, without an event loop."""
+    try:
+        flow.send(None)
+    except StopIteration as done:
+        return done.value  # type: ignore[no-any-return]
+    flow.close()
+    raise AsyncCodeError(
+        "A blocking run met code that waits on an event loop: use the async verb (astep, aiterate, arun) instead."
+    )
+
+
+class BlockingRuntime:
+    """Calls user code where it stands; async code is refused by name."""
+
+    async def call(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
+        value = fn(*args, **kwargs)
+        if hasattr(value, "__await__"):
+            if isinstance(value, CoroutineType):
+                value.close()
+            refuse_async(name_of(fn))
+        return value
+
+    async def offload(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
+        return fn(*args, **kwargs)
+
+    async def within(self, seconds: float, flow: Coroutine[Any, Any, T]) -> T:
+        outcome: list[tuple[bool, Any]] = []
+        context = contextvars.copy_context()
+
+        def work() -> None:
+            try:
+                outcome.append((True, context.run(run_blocking, flow)))
+            except BaseException as error:  # handed to the waiting thread, which raises it
+                outcome.append((False, error))
+
+        thread = threading.Thread(target=work, name="agentflow-timeout", daemon=True)
+        thread.start()
+        thread.join(seconds)
+        if not outcome:
+            raise ActionTimeoutError(f"no result after {seconds:g} seconds; its thread is abandoned.")
+        succeeded, value = outcome[0]
+        if not succeeded:
+            raise value
+        return value  # type: ignore[no-any-return]
+
+    async def sleep(self, seconds: float) -> None:
+        time.sleep(seconds)
+
+    async def wait_for(self, signal: Future[T], seconds: float | None) -> T:
+        try:
+            return signal.result(seconds)
+        except TimeoutError:
+            raise ActionTimeoutError(f"nothing came within {seconds:g} seconds.") from None
+
+    def pick(self, blocking: T, waiting: T) -> T:
+        return blocking
+
+
+class AsyncRuntime:
+    """Calls user code inside the running event loop and awaits what is awaitable."""
+
+    async def call(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
+        started = time.perf_counter()
+        value = fn(*args, **kwargs)
+        if type(value) is CoroutineType or hasattr(value, "__await__"):
+            return await value
+        if time.perf_counter() - started > LOOP_HELD_LIMIT:
+            _warn_held(fn, time.perf_counter() - started)
+        return value
+
+    async def offload(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
+        import asyncio
+
+        return await asyncio.to_thread(fn, *args, **kwargs)
+
+    async def within(self, seconds: float, flow: Coroutine[Any, Any, T]) -> T:
+        import asyncio
+
+        try:
+            async with asyncio.timeout(seconds) as deadline:
+                return await flow
+        except TimeoutError as error:
+            if deadline.expired():
+                raise ActionTimeoutError(f"no result after {seconds:g} seconds; it was cancelled.") from None
+            raise error
+
+    async def sleep(self, seconds: float) -> None:
+        import asyncio
+
+        await asyncio.sleep(seconds)
+
+    async def wait_for(self, signal: Future[T], seconds: float | None) -> T:
+        import asyncio
+
+        try:
+            return await asyncio.wait_for(asyncio.wrap_future(signal), seconds)
+        except TimeoutError:
+            raise ActionTimeoutError(f"nothing came within {seconds:g} seconds.") from None
+
+    def pick(self, blocking: T, waiting: T) -> T:
+        return waiting
+
+
+class _Offloading(AsyncRuntime):
+    """An async runtime that calls sync code in a thread."""
+
+    async def call(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
+        value = await self.offload(fn, *args, **kwargs)
+        return await value if hasattr(value, "__await__") else value
+
+
+BLOCKING: Final = BlockingRuntime()
+ASYNC: Final = AsyncRuntime()
+
+
+def offloading(runtime: Runtime) -> Runtime:
+    """A runtime like this one that calls sync code where it cannot hold up anybody else."""
+    return runtime if isinstance(runtime, BlockingRuntime) else _Offloading()
+
+
+def new_lock() -> threading.Lock:
+    """A lock for state shared between threads; the callers never wait on it while user code runs."""
+    return threading.Lock()
+
+
+def name_of(fn: Callable[..., Any]) -> str:
+    """The name a person knows a callable by."""
+    return getattr(fn, "__qualname__", None) or type(fn).__name__
+
+
+def refuse_async(name: str) -> NoReturn:
+    """Say that a blocking run met async code, and which verb to use."""
+    raise AsyncCodeError(f"'{name}' is async: use the async verb (astep, aiterate, arun) or make it a plain def.")
+
+
+async def each(stream: Iterator[T] | AsyncIterator[T]) -> AsyncIterator[T]:
+    """The items of a sync or async iterator, as an async one."""
+    if isinstance(stream, AsyncIterator):
+        async for item in stream:
+            yield item
+    else:
+        for item in stream:
+            yield item
+
+
+_held: set[str] = set()
+
+
+def _warn_held(fn: Callable[..., Any], seconds: float) -> None:
+    import logging
+
+    if name_of(fn) not in _held:
+        _held.add(name_of(fn))
+        logging.getLogger("agentflow").warning(
+            "'%s' is a plain def and held the event loop for %.0f ms: declare it blocking=True or make it async.",
+            name_of(fn),
+            seconds * 1000,
+        )

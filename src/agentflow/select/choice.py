@@ -1,0 +1,215 @@
+"""Choice: everything that leaves one source, compiled into a single evaluation.
+
+Conditions first, in written order; then the selector, if there is one; then the default. Equalities on one key are one
+dictionary look-up, however many there are. What must not live here: when a choice is evaluated, and where its decision
+is kept (the engine).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from agentflow.conditions import Condition, equal_by_key
+from agentflow.errors import DecideError, ProviderError, did_you_mean
+from agentflow.runtime import Runtime
+from agentflow.select.selector import END, Answer, Decision, Selector, Target, scoped, target_name
+from agentflow.select.switch import Switch
+from agentflow.state import State
+from agentflow.usage import Usage
+
+
+@dataclass(frozen=True, slots=True)
+class Edges:
+    """What leaves one source, sorted by kind."""
+
+    source: str
+    targets: tuple[Target, ...]
+    conditions: tuple[tuple[Condition, str], ...] = ()
+    selector: Selector | None = None
+    selector_targets: tuple[Target, ...] = ()
+    default: str | None = None
+
+
+class Choice:
+    """One evaluation that says what follows a source.
+
+    Attributes:
+        pure: Whether `pick` always answers, without calling a selector's code.
+        pick: The decision from conditions, switch and default; None when the selector must be asked.
+    """
+
+    __slots__ = ("edges", "names", "otherwise", "pick", "pure")
+
+    def __init__(self, edges: Edges) -> None:
+        self.edges = edges
+        self.names = tuple(target.name for target in edges.targets)
+        self.otherwise = self._otherwise()
+        asks = edges.selector is not None and not isinstance(edges.selector, Switch)
+        self.pure = not asks
+        self.pick: Callable[[State[Any]], Decision | None] = self._compiled(last=None if asks else self.otherwise)
+
+    async def ask(self, runtime: Runtime, state: State[Any]) -> Decision:
+        """The decision of a choice that is not pure: `pick` first, then the selector, then fallback and default.
+
+        Raises:
+            DecideError: The selector came to nothing, or to an undeclared target, and nothing is declared for that.
+        """
+        picked = self.pick(state)
+        selector = self.edges.selector
+        if picked is not None or selector is None:
+            return picked or self._nothing(None)
+        started = time.perf_counter()
+        try:
+            answer = await selector.decide(runtime, scoped(state, selector), self.edges.selector_targets)
+        except (DecideError, ProviderError) as error:
+            if selector.fallback is None:
+                raise
+            return self._fallback(selector, f"{error}", time.perf_counter() - started)
+        return self._decided(selector, answer, time.perf_counter() - started)
+
+    @staticmethod
+    def with_usage(decision: Decision, usages: Sequence[Usage]) -> Decision:
+        """The decision with what models were asked for it, unless it says so itself."""
+        if not usages or decision.tokens:
+            return decision
+        total = sum(usages[1:], usages[0])
+        return replace(decision, tokens=total.total_tokens, cost=total.cost)
+
+    # -- compiling
+
+    def _compiled(self, last: Decision | None) -> Callable[[State[Any]], Decision | None]:
+        written = [(condition, self._by(condition, target)) for condition, target in self.edges.conditions]
+        if isinstance(self.edges.selector, Switch):
+            last = None
+            written += self._switched(self.edges.selector)
+            missed = self._missed_switch
+        else:
+            missed = None
+        if not written:
+            return missed or (lambda state: last)
+        found = equal_by_key(condition for condition, _ in written)
+        if found is not None:
+            key, positions = found
+            index = {value: written[position][1] for value, position in positions.items()}
+            return _looked_up(key, index, written, last, missed)
+        return _first_match(written, last, missed)
+
+    def _switched(self, switch: Switch) -> list[tuple[Condition, Decision]]:
+        targets = [target.name for target in self.edges.selector_targets]
+        return [
+            (condition, self._template(target, switch.name, condition.name))
+            for condition, target in switch.conditions(targets)
+        ]
+
+    def _missed_switch(self, state: State[Any]) -> Decision:
+        switch = self.edges.selector
+        assert isinstance(switch, Switch)
+        if switch.fallback is not None:
+            return self._template(switch.fallback, switch.name, "nothing matched, its default")
+        values = ", ".join(f"{key} is {state[key]!r:.80}" for key in switch.reads)
+        return self._unanswered(switch, None, f"{values}, which names no target")
+
+    def _by(self, condition: Condition, target: str) -> Decision:
+        return self._template(target, "condition", condition.name)
+
+    def _otherwise(self) -> Decision | None:
+        if self.edges.default is not None:
+            only = len(self.names) == 1
+            return self._template(self.edges.default, "default", None if only else "nothing else matched")
+        if self.edges.selector is None:
+            return self._template(END, "no match", "no condition holds, and there is no default")
+        return None
+
+    def _template(self, target: str, decided_by: str, reason: str | None) -> Decision:
+        return Decision(target=target, source=self.edges.source, targets=self.names, decided_by=decided_by, reason=reason)
+
+    # -- what a selector answered
+
+    def _decided(self, selector: Selector, answer: Answer, seconds: float) -> Decision:
+        name = target_name(answer)
+        allowed = {target.name for target in self.edges.selector_targets}
+        if name not in allowed:
+            return self._unanswered(selector, answer, f"it answered {name!r}" if name else "it abstained", seconds)
+        made = answer if isinstance(answer, Decision) else Decision(
+            target=str(name),
+            decided_by=selector.name,
+            reason=_text(getattr(answer, "reason", None)),
+            confidence=_number(getattr(answer, "confidence", None)),
+        )
+        by = made.decided_by or selector.name
+        return replace(made, source=self.edges.source, targets=self.names, decided_by=by, seconds=seconds)
+
+    def _unanswered(self, selector: Selector, answer: Answer, fact: str, seconds: float = 0.0) -> Decision:
+        if selector.fallback is not None:
+            return self._fallback(selector, fact, seconds)
+        if self.otherwise is not None and target_name(answer) is None:
+            return replace(self.otherwise, reason=f"{selector.name}: {fact}", seconds=seconds)
+        return self._nothing(answer, fact)
+
+    def _fallback(self, selector: Selector, fact: str, seconds: float) -> Decision:
+        made = self._template(str(selector.fallback), selector.name, f"fallback: {fact}")
+        return replace(made, seconds=seconds, fallback=True)
+
+    def _nothing(self, answer: Answer, fact: str = "nothing matched") -> Decision:
+        by = self.edges.selector.name if self.edges.selector else "the conditions"
+        name = target_name(answer)
+        near = did_you_mean(name, self.names) if name else f"Targets: {', '.join(map(repr, self.names))}."
+        raise DecideError(
+            f"{by} leaving '{self.edges.source}' chose no declared target: {fact}. {near} "
+            "Declare a fallback to go on in such a case.",
+            source=self.edges.source,
+            answer=str(answer),
+            targets=self.names,
+        )
+
+
+Miss = Callable[[State[Any]], Decision] | None
+
+
+def _first_match(
+    written: Sequence[tuple[Condition, Decision]], last: Decision | None, missed: Miss
+) -> Callable[[State[Any]], Decision | None]:
+    tests = tuple((condition.evaluate, decision) for condition, decision in written)
+
+    def pick(state: State[Any]) -> Decision | None:
+        for holds, decision in tests:
+            if holds(state):
+                return decision
+        return last if missed is None else missed(state)
+
+    return pick
+
+
+def _looked_up(
+    key: str,
+    index: Mapping[Any, Decision],
+    written: Sequence[tuple[Condition, Decision]],
+    last: Decision | None,
+    missed: Miss,
+) -> Callable[[State[Any]], Decision | None]:
+    compared = _first_match(written, last, missed)  # for a value that cannot be looked up because it has no hash
+
+    def pick(state: State[Any]) -> Decision | None:
+        try:
+            decision = index.get(state[key], last)
+        except TypeError:
+            return compared(state)
+        return decision if decision is not None or missed is None else missed(state)
+
+    return pick
+
+
+def targets_named(names: Iterable[str], descriptions: Mapping[str, str]) -> tuple[Target, ...]:
+    """The targets of these names, sorted, each with what a decider is told about it."""
+    return tuple(Target(name, descriptions.get(name, "")) for name in sorted(set(names)))
+
+
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) else None
+
+
+def _number(value: object) -> float | None:
+    return float(value) if isinstance(value, int | float) else None

@@ -1,0 +1,174 @@
+"""The promise of a selector: given the state and the targets, name one; and the record of what it chose.
+
+What must not live here: any particular way of choosing besides calling a user's function.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any, Final
+
+from agentflow.errors import BuildError
+from agentflow.runtime import Runtime, name_of
+from agentflow.signatures import names, positional_count
+from agentflow.state import Scope, State, view
+
+#: The target that finishes a run.
+END: Final = "__end__"
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """One thing that may come next: its name, and what a decider is told about it."""
+
+    name: str
+    description: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
+    """The recorded outcome of a choice.
+
+    Attributes:
+        target: The name that was chosen.
+        source: The name that was left.
+        targets: The names there were to choose from, sorted.
+        decided_by: What decided it: a condition, a switch, a function, a model.
+        reason: Why, in words, if known.
+        confidence: Between 0 and 1, if known.
+        raw: What the decider answered, as text, if that was more than a name.
+        tokens: Tokens spent on it, 0 if none.
+        cost: What they cost in USD, None if that is not known.
+        seconds: How long it took.
+        fallback: Whether the declared fallback was taken instead of an answer.
+        sequence_id: The step it chose.
+    """
+
+    target: str
+    source: str = ""
+    targets: tuple[str, ...] = ()
+    decided_by: str = ""
+    reason: str | None = None
+    confidence: float | None = None
+    raw: str | None = None
+    tokens: int = 0
+    cost: float | None = None
+    seconds: float = 0.0
+    fallback: bool = False
+    sequence_id: int = -1
+
+    def __str__(self) -> str:
+        chosen = "the end" if self.target == END else f"'{self.target}'"
+        why = f": {self.reason}" if self.reason else ""
+        sure = f" (confidence {self.confidence:.2f})" if self.confidence is not None else ""
+        return f"'{self.source}' -> {chosen}, decided by {self.decided_by}{sure}{why}"
+
+
+#: What a selector may answer: a name, an action, an object with `.next_action`, a decision, or None to abstain.
+Answer = Any
+
+
+class Selector:
+    """A choice among several targets; subclasses define `select`.
+
+    Attributes:
+        reads: The state keys it may read, or None for all of them.
+        fallback: The target to take when it abstains or names something else; None for an error.
+    """
+
+    reads: tuple[str, ...] | None = None
+    fallback: str | None = None
+
+    @property
+    def name(self) -> str:
+        """How decisions and drawings show it."""
+        return type(self).__name__
+
+    def select(self, state: State[Any], targets: Sequence[Target]) -> Answer:
+        """Choose: a target's name, an action, a `Decision`, an object with `.next_action`, or None to abstain.
+
+        May be async. The targets come sorted by name, so their written order changes nothing.
+        """
+        raise BuildError(f"selector {self.name} defines no select(): write `def select(self, state, targets)`.")
+
+    async def decide(self, runtime: Runtime, state: State[Any], targets: Sequence[Target]) -> Answer:
+        """What the engine calls; a selector that waits on something through the runtime overrides this."""
+        return await runtime.call(self.select, state, targets)
+
+    def problems(self, source: str, targets: Sequence[Target]) -> list[BuildError]:
+        """What is wrong with choosing among these targets this way; empty when nothing is."""
+        return []
+
+
+class Select(Selector):
+    """A choice made by a function.
+
+    Args:
+        choose: `choose(state)` or `choose(state, targets)`, sync or async; see `Selector.select` for what it answers.
+        reads: The state keys it may read; by default all of them.
+        fallback: The target to take when it answers None or an undeclared name.
+        name: How decisions and drawings show it; by default the function's name.
+
+    Example:
+        >>> Select(lambda state: "draw" if "picture" in state["query"] else "write", reads=["query"])
+    """
+
+    def __init__(
+        self,
+        choose: Callable[..., Answer],
+        reads: Iterable[str] | None = None,
+        fallback: Any = None,
+        name: str | None = None,
+    ) -> None:
+        if not callable(choose):
+            raise BuildError(f"Select() takes a function of the state, not {choose!r}: pass one that returns a name.")
+        self.choose = choose
+        self.reads = None if reads is None else names(reads)
+        self.fallback = None if fallback is None else target_name(fallback)
+        self._name = name or f"Select({name_of(choose)})"
+        self._takes_targets = positional_count(choose) > 1
+
+    @property
+    def name(self) -> str:
+        return self._name
+
+    def select(self, state: State[Any], targets: Sequence[Target]) -> Answer:
+        return self.choose(state, targets) if self._takes_targets else self.choose(state)
+
+
+def as_selector(given: object) -> Selector | None:
+    """A selector made of what stands in a transition with several targets; None when it is none.
+
+    That may be a selector, an object with a `select` method, or a `Condition` made from a function.
+    """
+    if isinstance(given, Selector):
+        return given
+    choose = getattr(given, "select", None)
+    if callable(choose):
+        return Select(choose, getattr(given, "reads", None), getattr(given, "fallback", None), type(given).__name__)
+    return None
+
+
+def target_name(answer: Any) -> str | None:
+    """The name in an answer: of a text, an enum member, a target, an action, or an object with `.next_action`."""
+    if isinstance(answer, Enum):
+        answer = answer.value
+    if isinstance(answer, str):
+        return str(answer)
+    if isinstance(answer, Decision):
+        return answer.target
+    if isinstance(answer, Mapping):
+        return target_name(answer.get("next_action"))
+    if hasattr(answer, "next_action"):
+        return target_name(answer.next_action)
+    name = getattr(answer, "name", None)
+    return name if isinstance(name, str) else None
+
+
+def scoped(state: State[Any], selector: Selector) -> State[Any]:
+    """The state as the selector may see it: all of it, or the keys it declared."""
+    if selector.reads is None:
+        return state
+    return view(state, Scope(f"selector {selector.name}", frozenset(selector.reads)))
