@@ -12,7 +12,6 @@ import json
 import socket
 import struct
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -47,7 +46,7 @@ class Scenario:
     headers: dict[str, str] = field(default_factory=dict)
     lock: threading.Lock = field(default_factory=threading.Lock)
     bodies: list[dict[str, Any]] = field(default_factory=list)
-    arrivals: list[float] = field(default_factory=list)
+    keys: list[str] = field(default_factory=list)
     busy: int = 0
     most_busy: int = 0
 
@@ -55,11 +54,11 @@ class Scenario:
     def calls(self) -> int:
         return len(self.bodies)
 
-    def enter(self, body: dict[str, Any]) -> bool:
+    def enter(self, body: dict[str, Any], key: str) -> bool:
         """Note a call; True when this one is to fail."""
         with self.lock:
             self.bodies.append(body)
-            self.arrivals.append(time.monotonic())
+            self.keys.append(key)
             self.busy += 1
             self.most_busy = max(self.busy, self.most_busy)
             return len(self.bodies) <= self.times
@@ -69,6 +68,14 @@ class Scenario:
             self.busy -= 1
 
 
+class _QuietServer(ThreadingHTTPServer):
+    daemon_threads = True
+    request_queue_size = 128
+
+    def handle_error(self, *_: object) -> None:
+        """A client that went away is what many scenarios are about."""
+
+
 class FaultyServer:
     """The server and its scenarios; use `serving()`."""
 
@@ -76,8 +83,7 @@ class FaultyServer:
         self.scenarios: dict[str, Scenario] = {}
         self.stopping = threading.Event()
         self._numbers = itertools.count(1)
-        self._http = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
-        self._http.daemon_threads = True
+        self._http = _QuietServer(("127.0.0.1", 0), _handler(self))
 
     def scenario(self, fault: str = "none", times: int = 0, **options: Any) -> Scenario:
         """A new base url that answers `times` times with `fault` and is healthy from then on."""
@@ -99,17 +105,17 @@ class FaultyServer:
             thread.join()
 
 
-def openai_body(text: str, finish: str = "stop") -> dict[str, Any]:
+def openai_body(text: str, model: str, finish: str = "stop") -> dict[str, Any]:
     message = {"role": "assistant", "content": text}
     usage = {"prompt_tokens": 10, "completion_tokens": 5, "total_tokens": 15}
     choices = [{"index": 0, "finish_reason": finish, "message": message}]
-    return {"id": "c1", "object": "chat.completion", "created": 1, "model": "gpt-4o-mini-2024-07-18",
+    return {"id": "c1", "object": "chat.completion", "created": 1, "model": model,
             "choices": choices, "usage": usage}  # fmt: skip
 
 
-def anthropic_body(text: str, finish: str = "stop") -> dict[str, Any]:
+def anthropic_body(text: str, model: str, finish: str = "stop") -> dict[str, Any]:
     reason = {"stop": "end_turn", "length": "max_tokens"}[finish]
-    return {"id": "m1", "type": "message", "role": "assistant", "model": "claude-sonnet-4-5-20250929",
+    return {"id": "m1", "type": "message", "role": "assistant", "model": model,
             "content": [{"type": "text", "text": text}], "stop_reason": reason, "stop_sequence": None,
             "usage": {"input_tokens": 10, "output_tokens": 5}}  # fmt: skip
 
@@ -120,8 +126,8 @@ def embedding_body(inputs: list[str]) -> dict[str, Any]:
             "usage": {"prompt_tokens": 7, "total_tokens": 7}}  # fmt: skip
 
 
-def openai_events(text: str) -> list[str]:
-    shared = {"id": "c1", "object": "chat.completion.chunk", "created": 1, "model": "gpt-4o-mini-2024-07-18"}
+def openai_events(text: str, model: str) -> list[str]:
+    shared = {"id": "c1", "object": "chat.completion.chunk", "created": 1, "model": model}
     deltas = [{"role": "assistant", "content": ""}, *({"content": piece} for piece in text.split("|"))]
     chunks = [{**shared, "choices": [{"index": 0, "delta": delta, "finish_reason": None}]} for delta in deltas]
     chunks.append({**shared, "choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]})
@@ -130,8 +136,8 @@ def openai_events(text: str) -> list[str]:
     return [f"data: {json.dumps(chunk)}\n\n" for chunk in chunks] + ["data: [DONE]\n\n"]
 
 
-def anthropic_events(text: str) -> list[str]:
-    start = {**anthropic_body(""), "content": [], "stop_reason": None}
+def anthropic_events(text: str, model: str) -> list[str]:
+    start = {**anthropic_body("", model), "content": [], "stop_reason": None}
     events: list[dict[str, Any]] = [{"type": "message_start", "message": start}]
     events.append({"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}})
     for piece in text.split("|"):
@@ -147,6 +153,7 @@ def anthropic_events(text: str) -> list[str]:
 def _handler(server: FaultyServer) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+        wbufsize = -1  # head and body leave in one packet, or every reply waits 40 ms for an acknowledgement
 
         def log_message(self, *args: object) -> None:
             """Keep the test output free of access lines."""
@@ -155,7 +162,8 @@ def _handler(server: FaultyServer) -> type[BaseHTTPRequestHandler]:
             raw = self.rfile.read(int(self.headers.get("content-length", 0)))
             scenario = server.scenarios[self.path.split("/")[1]]
             body = json.loads(raw)
-            failing = scenario.enter(body)
+            key = self.headers.get("authorization") or self.headers.get("x-api-key") or ""
+            failing = scenario.enter(body, key)
             try:
                 if scenario.delay:
                     server.stopping.wait(scenario.delay)
@@ -167,16 +175,22 @@ def _handler(server: FaultyServer) -> type[BaseHTTPRequestHandler]:
 
         def answer(self, scenario: Scenario, body: dict[str, Any], fault: str) -> None:
             if fault.isdigit():
-                error = {"error": {"type": "fault", "message": f"the server says {fault}"}}
+                said = f"the server says {fault} to {scenario.keys[-1]}"
+                error = {"error": {"type": "fault", "message": said}}
                 return self.send(int(fault), json.dumps(error).encode(), scenario.headers)
             if body.get("stream") and fault in ("none", "cut-stream", "drip"):
-                return self.send_stream(scenario, fault)
+                return self.send_stream(scenario, fault, body["model"])
             text = TEXTS.get(fault, scenario.text)
             if "input" in body:
                 payload = embedding_body(body["input"])
             else:
                 shape = anthropic_body if "/v1/messages" in self.path else openai_body
-                payload = shape(text, "length" if fault == "length" else "stop")
+                payload = shape(text, body["model"], "length" if fault == "length" else "stop")
+            if body.get("tools") and "choices" in payload:
+                function = {"name": body["tools"][0]["function"]["name"], "arguments": '{"city": "Bern"}'}
+                call = {"id": "call1", "type": "function", "function": function}
+                payload["choices"][0]["message"] = {"role": "assistant", "content": None, "tool_calls": [call]}
+                payload["choices"][0]["finish_reason"] = "tool_calls"
             good = json.dumps(payload).encode()
             bodies = {
                 "garbage": b"<html>bad gateway</html>",
@@ -206,17 +220,19 @@ def _handler(server: FaultyServer) -> type[BaseHTTPRequestHandler]:
                 self.send_header(name, value)
             self.end_headers()
             self.wfile.write(body)
+            self.wfile.flush()
 
         def drip(self, body: bytes) -> None:
             """One byte at a time: no single read ever times out."""
             self.send(200, b"", {"content-length": str(len(body))})
             for number in range(len(body)):
                 self.wfile.write(body[number : number + 1])
+                self.wfile.flush()
                 if server.stopping.wait(0.05):
                     return
 
-        def send_stream(self, scenario: Scenario, fault: str) -> None:
-            events = (anthropic_events if "/v1/messages" in self.path else openai_events)(scenario.text)
+        def send_stream(self, scenario: Scenario, fault: str, model: str) -> None:
+            events = (anthropic_events if "/v1/messages" in self.path else openai_events)(scenario.text, model)
             self.send_response(200)
             self.send_header("content-type", "text/event-stream")
             self.send_header("transfer-encoding", "chunked")
@@ -229,6 +245,7 @@ def _handler(server: FaultyServer) -> type[BaseHTTPRequestHandler]:
                     return
                 data = event.encode()
                 self.wfile.write(f"{len(data):x}\r\n".encode() + data + b"\r\n")
+                self.wfile.flush()
             self.wfile.write(b"0\r\n\r\n")
 
     return Handler

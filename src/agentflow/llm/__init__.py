@@ -4,15 +4,18 @@ Every verb has an `a` twin for async code. Importing this loads no third-party l
 """
 
 from agentflow.llm.completing import acomplete, complete
+from agentflow.llm.embedding import aembed, embed
 from agentflow.llm.guard import allow_real_calls, forbid_real_calls, real_calls_allowed
 from agentflow.llm.limits import Limits, configure
 from agentflow.llm.policy import RetryPolicy
 from agentflow.llm.redaction import redact
 from agentflow.llm.requests import Options
 from agentflow.llm.results import Attempt, Completion, Embedding, Message, Structured, ToolCall
+from agentflow.llm.streams import AsyncTextStream, TextStream, astream, stream
 from agentflow.llm.structuring import Mode, astructured, structured
 
 __all__ = [
+    "AsyncTextStream",
     "Attempt",
     "Completion",
     "Embedding",
@@ -22,14 +25,19 @@ __all__ = [
     "Options",
     "RetryPolicy",
     "Structured",
+    "TextStream",
     "ToolCall",
     "acomplete",
+    "aembed",
     "allow_real_calls",
+    "astream",
     "astructured",
     "complete",
     "configure",
+    "embed",
     "forbid_real_calls",
     "real_calls_allowed",
     "redact",
+    "stream",
     "structured",
 ]

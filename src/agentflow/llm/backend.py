@@ -89,6 +89,17 @@ def provider_of(model: str, api_base: str | None) -> str:
     )
 
 
+def price_of(response: Any, model: str) -> float | None:
+    """US dollars for a response, None when litellm's list has no price for it."""
+    litellm = load()
+    try:
+        return float(litellm.completion_cost(response, model=model))
+    except Exception as error:  # its types for "not in the list" differ between versions
+        if not type(error).__module__.startswith("litellm") and type(error) is not Exception:
+            raise
+        return None
+
+
 def key_for(provider: str, api_key: str | None, api_base: str | None) -> str | None:
     """The key to send: a local server wants none, but the client libraries insist on one."""
     if api_key is None and api_base and not os.environ.get(f"{provider.upper()}_API_KEY"):

@@ -7,6 +7,7 @@ further: they do not survive pickling, and their texts may hold keys and traceba
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal
@@ -24,6 +25,12 @@ TRANSIENT_STATUSES: Final = frozenset({408, 409, 425, 429})
 
 #: Names of exceptions, of litellm, httpx and openai, for which no response arrived at all.
 _TIMEOUTS: Final = frozenset({"Timeout", "APITimeoutError", "TimeoutException", "ReadTimeout", "ConnectTimeout"})
+#: What litellm puts before a provider's own words, and where it begins to quote raw responses or advise on litellm.
+_PREFIX: Final = re.compile(r"(?:(?:litellm\.)?\w*(?:Error|Exception|Timeout)(?: \w*Error)?\s*[:-]\s*)+")
+_NOISE: Final = re.compile(
+    r",? Received response|,? Original Response:|\. Handle with `litellm|,? Raw keys:|[. ]*Original exception:|\. Error_str"
+)
+_LIBRARIES: Final = frozenset({"litellm", "openai", "httpx", "httpcore", "h11", "anyio"})
 _BROKEN_BODY: Final = (json.JSONDecodeError, UnicodeDecodeError)
 
 
@@ -37,7 +44,6 @@ class Fault:
         status: The HTTP status, when a complete response came.
         retry_after: Seconds the provider asked to wait.
         transient: Trying the same again may help.
-        reply: The malformed text, for the re-ask to quote.
         cut: The answer ended because it ran out of room.
     """
 
@@ -46,17 +52,15 @@ class Fault:
     status: int | None = None
     retry_after: float | None = None
     transient: bool = False
-    reply: str | None = None
     cut: bool = False
 
 
 class FaultError(Exception):
     """Carries a `Fault` through tenacity; never seen outside of `agentflow.llm`."""
 
-    def __init__(self, fault: Fault, cause: ProviderError | None = None) -> None:
+    def __init__(self, fault: Fault) -> None:
         super().__init__(fault)
         self.fault = fault
-        self.cause = cause
 
 
 def fault_of(error: Exception, *secrets: str | None) -> Fault:
@@ -68,7 +72,13 @@ def fault_of(error: Exception, *secrets: str | None) -> Fault:
     if status is None:
         return _unanswered(error, reason)
     transient = status in TRANSIENT_STATUSES or status >= 500
-    return Fault(_kind(status), reason, status, retry_after(headers) if transient else None, transient)
+    return Fault(_kind(status), f"HTTP {status}: {reason}", status, retry_after(headers) if transient else None, transient)
+
+
+def comes_from_provider(error: BaseException) -> bool:
+    """Whether an exception tells of a provider or the way to it, and not of a mistake in somebody's code."""
+    known = isinstance(error, (OSError, ActionTimeoutError, *_BROKEN_BODY))
+    return known or type(error).__module__.partition(".")[0] in _LIBRARIES
 
 
 def refused_call(error: BaseException) -> ProviderError | None:
@@ -83,8 +93,9 @@ def _unanswered(error: Exception, reason: str) -> Fault:
     status = getattr(error, "status_code", None)
     if isinstance(status, int) and 400 <= status < 500 and status not in TRANSIENT_STATUSES:
         return Fault(_kind(status), reason)
-    network = any(type(each).__module__.partition(".")[0] in ("httpx", "httpcore") for each in _chain(error))
-    if network or isinstance(error, OSError):
+    if any(
+        isinstance(each, OSError) or type(each).__module__.startswith(("httpx", "httpcore")) for each in _chain(error)
+    ):
         return Fault("connection", reason, transient=True)
     return Fault("server", reason, transient=True)
 
@@ -115,10 +126,9 @@ def _is_timeout(error: BaseException) -> bool:
 def _words(error: Exception, *secrets: str | None) -> str:
     """The first line of the exception, shortened: litellm appends tracebacks, gateways whole HTML pages."""
     lines = str(error).strip().splitlines()
-    first = redact(lines[0], *secrets) if lines else ""
-    name = type(error).__name__
-    first = first.removeprefix("litellm.").removeprefix(f"{name}: ").removeprefix(f"{name}: ")
-    return f"{name}: {first[:300]}" if first else name
+    first = _NOISE.split(redact(lines[0], *secrets) if lines else "")[0]
+    words = _PREFIX.sub("", first, count=1) if _PREFIX.match(first) else first
+    return words[:300].strip(" .,-") or type(error).__name__
 
 
 def _chain(error: BaseException | None) -> Iterator[BaseException]:

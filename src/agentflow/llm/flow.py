@@ -7,14 +7,15 @@ outside. What must not live here: litellm, prompts, parsing.
 from __future__ import annotations
 
 import functools
+import math
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, cast
 
 from agentflow.errors import ProviderError
 from agentflow.llm import backend
-from agentflow.llm.faults import Fault, FaultError, fault_of, refused_call
+from agentflow.llm.faults import Fault, FaultError, comes_from_provider, fault_of, refused_call
 from agentflow.llm.guard import inside_call
 from agentflow.llm.limits import Gate, gate_of
 from agentflow.llm.policy import RetryPolicy
@@ -140,36 +141,36 @@ class Turn(Generic[T]):
         self.tried = True
         try:
             outcome = await self._exchange()
+            fault = outcome if isinstance(outcome, Fault) else None
+            if fault is None:
+                value, fault = self._read(outcome)
         except BaseException:  # cancelled, or refused by the guard: it says nothing about the provider
             gate.abandon()
             raise
-        fault = outcome if isinstance(outcome, Fault) else None
         if fault is not None or not self.keeps_place:
             gate.leave(fault)
-        if fault is None:
-            try:
-                value = self.read(outcome)
-            except FaultError as error:
-                fault = error.fault
         self._note(fault, begun)
         if fault is not None:
             raise FaultError(fault)
-        return value
+        return cast("T", value)
+
+    def _read(self, response: Any) -> tuple[T | None, Fault | None]:
+        try:
+            return self.read(response), None
+        except FaultError as error:
+            return None, error.fault
 
     async def _exchange(self) -> Any:
         """One HTTP exchange: the response, or the `Fault` it ended in. The guard's refusal is raised as it is."""
         seconds = min(self.call.policy.timeout, max(self.until - time.monotonic(), 0.01))
-        refusal: ProviderError | None = None
+        coarse = min(self.call.policy.timeout, 2.0 ** math.ceil(math.log2(seconds)))  # a client is kept for every value
         self.call.sent += 1
         try:
             with inside_call():
-                return await self.runtime.within(seconds + GRACE, self._sent(seconds))
+                return await self.runtime.within(seconds + GRACE, self._sent(coarse))
         except Exception as error:
-            refusal = refused_call(error)
-            fault = fault_of(error, self.call.api_key)
-        if refusal is not None:
-            raise refusal
-        return fault
+            caught = error
+        return judged(caught, self.call)
 
     async def _sent(self, seconds: float) -> Any:
         return await self.send(self.model, seconds)
@@ -210,14 +211,33 @@ async def perform(
             return await turn.perform()
         except FaultError as error:
             fault = error.fault
+        except BaseException:  # what was paid for is counted, also when somebody cancels
+            call.settle()
+            raise
     call.settle()
-    raise _final(call, fault)
+    raise final_error(call, fault)
 
 
-def _final(call: Call, fault: Fault) -> ProviderError:
+def judged(error: Exception, call: Call) -> Fault:
+    """The fault behind `error`. What no provider is to blame for is raised: the guard's refusal, and plain bugs.
+
+    Called outside of the `except` block, so that nothing raised later drags litellm's exception along.
+    """
+    refusal = refused_call(error)
+    if refusal is not None:
+        call.sent -= 1
+        raise refusal
+    if not comes_from_provider(error):
+        raise error
+    return fault_of(error, call.api_key)
+
+
+def final_error(call: Call, fault: Fault) -> ProviderError:
+    """What the caller gets to see of a call that failed for good."""
     tried = " and ".join(map(repr, call.models))
     spent = time.monotonic() - call.started
-    message = f"The call to {tried} failed after {call.sent} HTTP calls in {spent:.1f} s: {fault.reason}"
+    calls = "1 HTTP call" if call.sent == 1 else f"{call.sent} HTTP calls"
+    message = f"The call to {tried} failed after {calls} in {spent:.1f} s: {fault.reason}"
     error = ProviderError(redact(f"{message}{_remedy(call, fault)}", call.api_key), fault.kind, call.sent)
     error.status = fault.status
     error.log = tuple(call.log)
@@ -226,7 +246,9 @@ def _final(call: Call, fault: Fault) -> ProviderError:
 
 def _remedy(call: Call, fault: Fault) -> str:
     if time.monotonic() + 0.05 >= call.deadline:
-        return f". The deadline of {call.policy.deadline:g} s is over: raise RetryPolicy.deadline or name fallback_models."
+        return (
+            f". The deadline of {call.policy.deadline:g} s is over: raise RetryPolicy.deadline or name fallback_models."
+        )
     remedies = {
         "auth": "check the API key and what it may do",
         "bad_request": "change the request or the model's name; the same again would fail again",

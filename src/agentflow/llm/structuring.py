@@ -26,9 +26,7 @@ T = TypeVar("T")
 #: "json_schema": the provider enforces the schema where it can. "md_json": the schema is in the prompt only.
 Mode = Literal["json_schema", "md_json"]
 
-_PROMPT: Final = (
-    "Answer with one JSON object that is valid against this JSON schema, and with nothing else:\n{schema}"
-)
+_PROMPT: Final = "Answer with one JSON object that is valid against this JSON schema, and with nothing else:\n{schema}"
 _REASK: Final = "That answer cannot be used: {reason}. Answer again, with one valid JSON object and nothing else."
 _TOO_LONG: Final = "Your last answer was cut off because it was too long. Answer again, and be brief."
 
@@ -131,14 +129,14 @@ class _Dialogue(Generic[T]):
         if choice.finish_reason == "length":
             self.room *= 2
             self.corrections.append({"role": "user", "content": _TOO_LONG})
-            raise FaultError(Fault("malformed", "the answer was cut off by max_tokens", 200, reply=text, cut=True))
+            raise FaultError(Fault("malformed", "the answer was cut off by max_tokens", 200, cut=True))
         try:
             return _parse(response, text, self.response_model, self.mode), text
         except ValueError as error:  # pydantic's ValidationError is one
             reason = _explain(error)
         self.corrections.append({"role": "assistant", "content": text or "(nothing)"})
         self.corrections.append({"role": "user", "content": _REASK.format(reason=reason)})
-        raise FaultError(Fault("malformed", f"the answer cannot be read as {self._name}: {reason}", 200, reply=text))
+        raise FaultError(Fault("malformed", f"the answer cannot be read as {self._name}: {reason}", 200))
 
     @property
     def _name(self) -> str:

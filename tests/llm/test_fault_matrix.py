@@ -1,0 +1,123 @@
+"""Every fault a provider can have, once, twice and for ever, over real HTTP."""
+
+from __future__ import annotations
+
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from typing import Any
+
+import pytest
+from conftest import ANTHROPIC, OPENAI, QUICK, Choice, Driver, at
+from faulty_server import FOR_EVER, PERMANENT, REPLY_FAULTS, TRANSIENT, FaultyServer
+
+from agentflow.errors import ProviderError
+from agentflow.llm import limits
+
+MODELS = (OPENAI, ANTHROPIC)
+COLOURS = ("blocking", "waiting")
+ENDLESS = replace(QUICK, retries=1000, max_backoff=0.3, timeout=0.4, deadline=1.0)
+KINDS = {
+    **dict.fromkeys(("500", "502", "503", "529", "garbage", "truncated", "empty", "wrong-schema", "bad-utf8"), "server"),
+    **dict.fromkeys(("reset", "cut-body"), "connection"),
+    **dict.fromkeys(("408", "hang"), "timeout"),
+    **dict.fromkeys(("401", "403"), "auth"),
+    **dict.fromkeys(("400", "404"), "bad_request"),
+    **dict.fromkeys(REPLY_FAULTS, "malformed"),
+    "429": "rate_limit",
+}
+
+
+@dataclass(frozen=True)
+class Outcome:
+    calls: int
+    seconds: float
+    value: Any = None
+    error: Any = None
+    outcomes: tuple[str, ...] = ()
+
+
+Key = tuple[str, str, str, int]
+CASES: list[Key] = [
+    *((model, colour, fault, times) for model in MODELS for colour in COLOURS for fault in TRANSIENT
+      for times in (1, 2, FOR_EVER)),
+    *((model, colour, fault, FOR_EVER) for model in MODELS for colour in COLOURS for fault in PERMANENT),
+]  # fmt: skip
+
+
+def name_of(case: Key) -> str:
+    model, colour, fault, times = case
+    return f"{model.partition('/')[0]}-{colour}-{fault}-{'for-ever' if times == FOR_EVER else times}"
+
+
+def perform(server: FaultyServer, case: Key) -> Outcome:
+    model, colour, fault, times = case
+    scenario = server.scenario(fault, times)
+    policy = ENDLESS if times == FOR_EVER else replace(QUICK, timeout=1.0) if fault == "hang" else QUICK
+    begun = time.monotonic()
+    try:
+        answer = Driver(colour)("structured", Choice, model, "Which?", **at(scenario, model, policy=policy))
+    except ProviderError as error:
+        outcomes = tuple(attempt.outcome for attempt in error.log)
+        return Outcome(scenario.calls, time.monotonic() - begun, error=error, outcomes=outcomes)
+    outcomes = tuple(attempt.outcome for attempt in answer.attempts)
+    return Outcome(scenario.calls, time.monotonic() - begun, answer.value, outcomes=outcomes)
+
+
+@pytest.fixture(scope="module")
+def outcomes(server: FaultyServer) -> dict[Key, Outcome]:
+    """All cases at once: most of their time is waiting."""
+    limits.configure(breaker_failures=0)
+    with ThreadPoolExecutor(12) as pool:
+        return dict(zip(CASES, pool.map(lambda case: perform(server, case), CASES), strict=True))
+
+
+@pytest.mark.parametrize("case", [case for case in CASES if case[3] != FOR_EVER], ids=name_of)
+def test_a_transient_fault_is_survived(case: Key, outcomes: dict[Key, Outcome]) -> None:
+    _, _, fault, times = case
+    outcome = outcomes[case]
+
+    assert Choice(next_action="draft", reason="the mail is new") == outcome.value
+    assert (*[KINDS[fault]] * times, "ok") == outcome.outcomes
+    assert times + 1 == outcome.calls
+
+
+@pytest.mark.parametrize("case", [case for case in CASES if case[3] == FOR_EVER and case[2] in TRANSIENT], ids=name_of)
+def test_a_fault_that_never_ends_is_a_typed_error_soon_after_the_deadline(
+    case: Key, outcomes: dict[Key, Outcome]
+) -> None:
+    outcome = outcomes[case]
+
+    assert KINDS[case[2]] == outcome.error.kind
+    assert outcome.calls == outcome.error.attempts == len(outcome.outcomes)
+    assert outcome.calls > 1
+    assert outcome.seconds <= ENDLESS.deadline + 1.0
+
+
+@pytest.mark.parametrize("case", [case for case in CASES if case[2] in PERMANENT], ids=name_of)
+def test_a_permanent_fault_costs_exactly_one_call(case: Key, outcomes: dict[Key, Outcome]) -> None:
+    outcome = outcomes[case]
+
+    assert 1 == outcome.calls
+    assert (KINDS[case[2]], int(case[2])) == (outcome.error.kind, outcome.error.status)
+
+
+@pytest.mark.parametrize("header", [{"retry-after": "0.5"}, {"retry-after-ms": "500"}], ids=["seconds", "milliseconds"])
+@pytest.mark.parametrize("status", ["429", "503"])
+def test_retry_after_is_honoured_within_a_tenth(
+    server: FaultyServer, call: Driver, model: str, status: str, header: dict[str, str]
+) -> None:
+    scenario = server.scenario(status, 1, headers=header)
+
+    answer = call("complete", model, "hello", **at(scenario, model))
+
+    assert 0.5 == pytest.approx(answer.attempts[1].waited, rel=0.1)
+
+
+def test_a_retry_after_that_is_too_long_fails_at_once(server: FaultyServer, call: Driver, model: str) -> None:
+    scenario = server.scenario("429", FOR_EVER, headers={"retry-after": "3600"})
+
+    with pytest.raises(ProviderError) as caught:
+        call("complete", model, "hello", **at(scenario, model))
+
+    assert ("rate_limit", 1) == (caught.value.kind, scenario.calls)
