@@ -19,7 +19,7 @@ from agentflow.engine.steps import Done
 from agentflow.engine.streams import StreamedStep
 from agentflow.errors import AsyncCodeError
 from agentflow.graph import Graph
-from agentflow.hooks import ExecuteMethod, HookSet, fire
+from agentflow.hooks import NO_HOOKS, ExecuteMethod, HookSet, fire
 from agentflow.runtime import ASYNC, BLOCKING, Runtime, run_blocking
 from agentflow.select.selector import Decision
 from agentflow.state import State, without_history
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from agentflow.builder import ApplicationBuilder
 
 Data = TypeVar("Data")
+NO_INPUTS: Mapping[str, Any] = {}
 Inputs = Mapping[str, Any] | None
 When = Condition | Callable[[State[Any]], Any] | None
 Ended = tuple[Action | None, Any, State[Any]]
@@ -62,11 +63,15 @@ class Application(Generic[Data]):
 
     def step(self, inputs: Inputs = None) -> Done | None:
         """Perform the next action: `(action, result, state)`, or None when there is nowhere to go."""
-        return run_blocking(flow.single(self._run(BLOCKING, "step", inputs=inputs)))
+        if inputs or self._machine.identity.hooks is not NO_HOOKS:
+            return run_blocking(flow.single(self._run(BLOCKING, "step", inputs=inputs)))
+        return run_blocking(flow.step(self._machine, BLOCKING, NO_INPUTS))
 
     async def astep(self, inputs: Inputs = None) -> Done | None:
         """The async twin of `step`."""
-        return await flow.single(self._run(ASYNC, "astep", inputs=inputs))
+        if inputs or self._machine.identity.hooks is not NO_HOOKS:
+            return await flow.single(self._run(ASYNC, "astep", inputs=inputs))
+        return await flow.step(self._machine, ASYNC, NO_INPUTS)
 
     # -- until halted
 
@@ -162,7 +167,7 @@ class Application(Generic[Data]):
         opened = run_blocking(flow.stream_to_end(run))
         if opened is not None:
             return opened.action, StreamingResultContainer(opened)
-        action, result, state = run.outcome
+        action, result, state = run.result()
         return action, StreamingResultContainer.pass_through(result, state)
 
     async def astream_result(
@@ -179,7 +184,7 @@ class Application(Generic[Data]):
         opened = await flow.stream_to_end(run)
         if opened is not None:
             return opened.action, AsyncStreamingResultContainer(opened)
-        action, result, state = run.outcome
+        action, result, state = run.result()
         return action, AsyncStreamingResultContainer.pass_through(result, state)
 
     def stream_iterate(
@@ -379,7 +384,7 @@ def _iterate(run: Run) -> Generator[Done, None, Ended]:
             yield done
     finally:
         run_blocking(run.close())
-    return run.outcome
+    return run.result()
 
 
 async def _aiterate(run: Run) -> AsyncGenerator[Done, None]:

@@ -48,14 +48,13 @@ class ApplicationContext:
         usages: What model calls of this step have used so far.
     """
 
-    __slots__ = ("_identity", "_tokens", "action_name", "sequence_id", "usages")
+    usages: tuple[Usage, ...] = ()
+    _tokens: tuple[contextvars.Token[Any], ...] = ()
 
     def __init__(self, identity: Identity, sequence_id: int | None, action_name: str | None) -> None:
         self._identity = identity
         self.sequence_id = sequence_id
         self.action_name = action_name
-        self.usages: tuple[Usage, ...] = ()
-        self._tokens: tuple[contextvars.Token[Any], ...] = ()
 
     @property
     def app_id(self) -> str:

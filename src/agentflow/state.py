@@ -258,15 +258,13 @@ def settle(returned: State[Any], given: State[Any], base: State[Any]) -> State[A
     Raises:
         ResultError: A declared write has no value in it.
     """
-    scope = cast(Scope, given._scope)
+    scope: Scope = given._scope  # type: ignore[assignment]  # a view always has one
     if not scope.writes <= returned._values.keys() and not scope.writes <= returned._values.keys() | _deleted(returned):
         missing = ", ".join(map(repr, sorted(scope.writes - returned._values.keys())))
         raise ResultError(f"{scope.owner} returned a state without {missing}, which it declares to write: update it.")
     if returned._scope is scope:
-        new: State[Any] = object.__new__(State)
-        new._values, new._operations, new._scope = returned._values, returned._operations, None
-        new._typing = returned._typing
-        return new
+        returned._scope = None  # made for this step, and from now on the state of the application
+        return returned
     return without_history(base).update(**{key: returned._values[key] for key in scope.writes})
 
 

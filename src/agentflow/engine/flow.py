@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
 from agentflow.actions import Action, Contract
+from agentflow.context import ApplicationContext
 from agentflow.engine import rules, steps
 from agentflow.engine.machine import Machine, Status
 from agentflow.engine.steps import Done, Inputs
@@ -112,18 +113,31 @@ class Run:
         self.taken = 0
         self.unused = set(inputs)
         self.last: Done | None = None
-        self.outcome: Ended = (None, None, machine.state)
-        self._stands = "new"
+        self.outcome: Ended | None = None
+        self._told = False
+        self._checked = halts is not rules.NO_HALTS or max_steps is not None
 
-    async def advance(self) -> Done | None:
-        """Perform one more step, or return None when the run is over.
+    async def advance(self, perform: Callable[[Machine, Runtime, Inputs], Awaitable[Any]] = step) -> Any:
+        """Perform one more step: what `perform` gave, or None when the run is over.
 
         Raises:
             StepLimitError: `max_steps` steps were performed and the run is not over.
         """
-        done = await self._next(step)
-        if done is not None:
-            self.note(done)
+        try:
+            if self.last is None:
+                await self._begin()
+            if self.outcome is not None or (self._checked and await self._halted()):
+                return await self.close()
+            done = await perform(self.machine, self.runtime, self.inputs)
+        except BaseException as error:
+            await self.close(error)
+            raise
+        if done is None:
+            action, result = self.last[:2] if self.last else (None, None)
+            self.outcome = action, result, self.machine.state
+            return await self.close()
+        if done.__class__ is tuple:
+            self._note(done)
         return done
 
     async def advance_stream(self, only: frozenset[str] | None = None) -> StreamedStep | Done | None:
@@ -132,73 +146,50 @@ class Run:
         Args:
             only: The actions to stream, after which the run ends; others are performed. None streams every action.
         """
-        opened = await self._next(functools.partial(open_stream, only=only))
+        opened: StreamedStep | Done | None = await self.advance(functools.partial(open_stream, only=only))
         if isinstance(opened, StreamedStep):
             opened.on_end = self._stream_ended if only is None else self._last_stream_ended
-        elif opened is not None:
-            self.note(opened)
         return opened
 
-    async def _next(self, perform: Callable[[Machine, Runtime, Inputs], Awaitable[Performed | None]]) -> Performed | None:
-        if self._stands == "new":
-            await self._begin()
-        try:
-            if self._stands == "closed" or await self.halted():
-                await self.close()
-                return None
-            done = await perform(self.machine, self.runtime, self.inputs)
-        except BaseException as error:
-            await self.close(error)
-            raise
-        if done is None:
-            self.finish()
-            await self.close()
-        return done
-
-    async def halted(self) -> bool:
-        """Whether the run is over before its next step."""
-        if self.last is not None:
-            if self.halts.holds_after(self.machine.prior or "", self.machine.state):
-                return self._end(self.last)
-            if self.halts.before:
-                coming = await peek(self.machine, self.runtime)
-                if coming is not None and coming.name in self.halts.before:
-                    return self._end((coming, None, self.machine.state))
+    async def _halted(self) -> bool:
+        last, halts, machine = self.last, self.halts, self.machine
+        if last is not None:
+            if machine.prior in halts.after or (halts.when is not None and rules.holds(halts.when, machine.state)):
+                return self._end(last)
+            if halts.before:
+                coming = await peek(machine, self.runtime)
+                if coming is not None and coming.name in halts.before:
+                    return self._end((coming, None, machine.state))
         if self.max_steps is not None and self.taken >= self.max_steps:
             raise StepLimitError(
                 f"{self.taken} steps were performed (max_steps) and the run is not over; it stands after "
-                f"'{self.machine.prior}'. Run again to go on, or raise max_steps."
+                f"'{machine.prior}'. Run again to go on, or raise max_steps."
             )
         return False
 
-    def note(self, done: Done) -> None:
-        """A step has been performed."""
+    def _note(self, done: Done) -> None:
         self.last = done
         self.taken += 1
         if self.unused:
             self.unused -= done[0].contract.parameters.names
 
-    def finish(self) -> None:
-        """There was nothing left to perform."""
-        self.outcome = (*self.last[:2], self.machine.state) if self.last else (None, None, self.machine.state)
-
     async def _stream_ended(self, done: Done | None, error: BaseException | None) -> None:
         if done is None:
             await self.close(error)
         else:
-            self.note(done)
+            self._note(done)
 
     async def _last_stream_ended(self, done: Done | None, error: BaseException | None) -> None:
         if done is not None:
-            self.note(done)
+            self._note(done)
             self._end(done)
         await self.close(error)
 
     async def close(self, error: BaseException | None = None) -> None:
         """End the run, once: tell the hooks, and warn of inputs that nobody took."""
-        if self._stands in ("new", "closed"):
+        if not self._told:
             return
-        self._stands = "closed"
+        self._told = False
         hooks = self.machine.identity.hooks.post_run_execute_call
         if hooks:
             facts = {"method": self.method, "exception": error, "state": self.machine.state}
@@ -207,13 +198,19 @@ class Run:
             named = ", ".join(map(repr, sorted(self.unused)))
             warnings.warn(f"no action that ran takes the input {named}.", UnusedInputWarning, stacklevel=4)
 
+    def result(self) -> Ended:
+        """How the run ended."""
+        return self.outcome or (None, None, self.machine.state)
+
     def _end(self, outcome: Ended) -> bool:
         self.outcome = outcome
         self.machine.status = Status.halted
         return True
 
     async def _begin(self) -> None:
-        self._stands = "open"
+        if self.outcome is not None:
+            return
+        self._told = True
         hooks = self.machine.identity.hooks.pre_run_execute_call
         if hooks:
             await fire(self.runtime, hooks, method=self.method, state=self.machine.state, **self._whose())
@@ -226,7 +223,7 @@ async def run_to_end(run: Run) -> Ended:
     """All steps of a run."""
     while await run.advance() is not None:
         pass
-    return run.outcome
+    return run.result()
 
 
 async def stream_to_end(run: Run) -> StreamedStep | None:
@@ -246,7 +243,7 @@ async def single(run: Run) -> Done | None:
 
 async def _ask(machine: Machine, runtime: Runtime, choice: Choice) -> Decision:
     """Make a choice that runs somebody's code; what models it asks counts as its own usage."""
-    context = machine.context(None)
+    context = ApplicationContext(machine.identity, machine.sequence_id + 1, None)
     token = CURRENT_STEP.set(context)
     try:
         return choice.with_usage(await choice.ask(runtime, machine.state), context.usages)

@@ -10,7 +10,7 @@ from dataclasses import replace
 from enum import StrEnum
 from typing import Any, Final
 
-from agentflow.context import ApplicationContext, Identity
+from agentflow.context import Identity
 from agentflow.errors import BusyError
 from agentflow.graph import Graph
 from agentflow.runtime import new_lock
@@ -35,6 +35,9 @@ class Status(StrEnum):
     finished = "finished"
     failed = "failed"
     cancelled = "cancelled"
+
+
+READY: Final = Status.ready
 
 
 class Machine:
@@ -84,7 +87,7 @@ class Machine:
         Raises:
             BusyError: Somebody is doing it.
         """
-        if not self._lock.acquire(blocking=False):
+        if not self._lock.acquire(False):
             raise BusyError(
                 f"{verb}: application {self.identity.app_id!r} is already running a step, or a stream of it is open: "
                 "wait for that, or close the stream."
@@ -102,7 +105,7 @@ class Machine:
         self.prior = name
         self.sequence_id += 1
         self.pending = None
-        self.status = Status.ready
+        self.status = READY
         self.failure = None
 
     def fail(self, error: BaseException) -> None:
@@ -111,9 +114,11 @@ class Machine:
         self.status = Status.failed if isinstance(error, Exception) else Status.cancelled
 
     def settle_on(self, decision: Decision) -> None:
-        """A choice was made: keep it, so that it is made once."""
+        """A choice was made about the step that comes next: keep it, so that it is made once."""
         self.pending = decision.target
-        self.keep(decision)
+        if self._decisions is None:
+            self._decisions = deque(maxlen=DECISIONS_KEPT)
+        self._decisions.append((self.sequence_id + 1, decision))
 
     def replace_state(self, state: State[Any]) -> None:
         """The state was changed from outside, so what was chosen in the old one no longer counts."""
@@ -128,12 +133,6 @@ class Machine:
 
     # -- remembering
 
-    def keep(self, decision: Decision) -> None:
-        """Add a decision, about the step that comes next, to the last ones."""
-        if self._decisions is None:
-            self._decisions = deque(maxlen=DECISIONS_KEPT)
-        self._decisions.append((self.sequence_id + 1, decision))
-
     @property
     def decisions(self) -> list[Decision]:
         """The last decisions, oldest first."""
@@ -144,7 +143,3 @@ class Machine:
         for usage in usages:
             before = self.usage_by_action.get(name)
             self.usage_by_action[name] = usage if before is None else before + usage
-
-    def context(self, action_name: str | None) -> ApplicationContext:
-        """The context of the step that comes next."""
-        return ApplicationContext(self.identity, self.sequence_id + 1, action_name)

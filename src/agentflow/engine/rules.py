@@ -27,8 +27,6 @@ def bind(contract: Contract, inputs: Mapping[str, Any], context: ApplicationCont
     Raises:
         InputError: A required input was not offered.
     """
-    if contract.takes_nothing:
-        return {}
     parameters = contract.parameters
     missing = [name for name in parameters.required if name not in inputs]
     if missing:
@@ -70,9 +68,10 @@ class Halts:
     after: frozenset[str] = frozenset()
     when: Condition | Callable[[State[Any]], Any] | None = None
 
-    def holds_after(self, name: str, state: State[Any]) -> bool:
-        """Whether the run halts now that the action of that name has been performed."""
-        return name in self.after or (self.when is not None and holds(self.when, state))
+
+
+#: A run that halts nowhere on request.
+NO_HALTS = Halts()
 
 
 def halts(
@@ -87,6 +86,8 @@ def halts(
         UnknownNameError: There is no action of that name, or none with that tag.
         BuildError: `when` is neither a condition nor a function.
     """
+    if not before and not after and when is None:
+        return NO_HALTS
     if when is not None and not isinstance(when, Condition) and not callable(when):
         raise BuildError(f"halt_when={when!r} is no condition: pass when(...), expr(...) or a function of the state.")
     return Halts(_resolved(graph, before), _resolved(graph, after), when)

@@ -18,16 +18,17 @@ from agentflow.runtime import CURRENT_STEP, Runtime
 from agentflow.state import State, settle, view
 
 Inputs = Mapping[str, Any]
+RUNNING = Status.running  # looking a member up on its class costs as much as a call
 Done = tuple[Action, Any, State[Any]]
 
 
 async def perform(machine: Machine, runtime: Runtime, contract: Contract, inputs: Inputs) -> Done:
     """Perform one action and commit what it did; if it fails nothing moves."""
-    context = machine.context(contract.name)
+    context = ApplicationContext(machine.identity, machine.sequence_id + 1, contract.name)
     token = CURRENT_STEP.set(context)
-    machine.status = Status.running
+    machine.status = RUNNING
     try:
-        bound = rules.bind(contract, inputs, context)
+        bound = {} if contract.takes_nothing else rules.bind(contract, inputs, context)
         if machine.identity.hooks.pre_run_step:
             await announce(machine, runtime, contract, context, bound)
         given = view(machine.state, contract.scope)

@@ -28,7 +28,7 @@ class StreamedStep:
         self.runtime = runtime
         self.contract = contract
         self.action = contract.action
-        self.context: ApplicationContext = machine.context(contract.name)
+        self.context: ApplicationContext = ApplicationContext(machine.identity, machine.sequence_id + 1, contract.name)
         self.given = view(machine.state, contract.scope)
         self.observed = bool(machine.identity.hooks.post_stream_item)
         self.pieces: Pieces = iter(())
