@@ -15,7 +15,7 @@ from typing import Any, Final
 from agentflow.expressions import operations, reading
 from agentflow.expressions.literals import collection_of, is_literal, is_literal_collection, is_none, value_of
 from agentflow.expressions.operations import FUNCTIONS, Comparison, Produced, bounded, number
-from agentflow.expressions.plain import CONTAINERS, ITERATED, Meter, Trouble, a_type, elements, pure
+from agentflow.expressions.plain import COMPUTED, CONTAINERS, ITERATED, Meter, Trouble, a_type, elements, identity, pure
 from agentflow.expressions.reading import Run
 from agentflow.expressions.source import Text
 
@@ -167,7 +167,7 @@ class Compiler:
 
         def listed(state: Mapping[str, Any], meter: Any) -> bool:
             value = item(state, meter)
-            if id(type(value)) in CONTAINERS:
+            if identity(type(value)) in CONTAINERS:
                 if type(value) in refuses:
                     raise Trouble(f"looks for {label!r} in a set, and a {type(value).__name__} is in none. Use a list.")
                 return not wanted  # a collection of scalars holds no container
@@ -249,12 +249,11 @@ class Compiler:
         tests, element = self._closures(loop.ifs), self.closure(node.elt)
         self._bound = None
         parts = [part for tree in (*loop.ifs, node.elt) for part in ast.walk(tree) if isinstance(part, ast.expr)]
-        cost = max(ITERATED, 2 * len(parts))
+        cost = max(ITERATED, COMPUTED * len(parts))
 
         def produced(state: Mapping[str, Any], meter: Meter) -> Iterator[Any]:
             for item in elements(items(state, meter), meter, label):
-                meter.spend(cost)
-                meter.item = item
+                meter.enter(item, cost)
                 if not tests or all(test(state, meter) for test in tests):
                     yield element(state, meter)
 

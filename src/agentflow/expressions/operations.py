@@ -12,6 +12,7 @@ from typing import Any, Final
 from agentflow.expressions.plain import (
     CONTAINERS,
     EXACT,
+    LOOPED,
     MAX_TEXT,
     NUMBERS,
     Meter,
@@ -19,6 +20,7 @@ from agentflow.expressions.plain import (
     a_type,
     admit,
     elements,
+    identity,
     plain_keys,
     pure,
 )
@@ -30,7 +32,7 @@ MAX_INT: Final = 2**63
 Labels = tuple[str, str]
 Comparison = Callable[[Any, Any, Meter | None, Labels], object]
 
-_SEQUENCES: Final = frozenset((id(list), id(tuple), id(str)))
+_SEQUENCES: Final = frozenset((identity(list), identity(tuple), identity(str)))
 _LONG: Final = 1_000  # characters of a text from which comparing it counts as work
 _SIGNS: Final = {operator.lt: "<", operator.le: "<=", operator.gt: ">", operator.ge: ">="}
 
@@ -38,13 +40,14 @@ _SIGNS: Final = {operator.lt: "<", operator.le: "<=", operator.gt: ">", operator
 def equal(left: Any, right: Any, meter: Meter | None, labels: Labels) -> object:
     """`==`; containers of another kind or length differ without being looked into."""
     kinds = type(left), type(right)
-    if id(kinds[0]) not in CONTAINERS or id(kinds[1]) not in CONTAINERS:
+    if identity(kinds[0]) not in CONTAINERS or identity(kinds[1]) not in CONTAINERS:
         if meter is not None and kinds[0] is kinds[1] is str:
             _charge_text(left, right, meter)
         return left == right
     if len(left) != len(right) or (kinds[0] is not kinds[1] and not _are_sets(left, right)):
         return False
     work = metered(meter)
+    work.spend(len(left))
     return pure(left, work, labels[0]) == pure(right, work, labels[1])
 
 
@@ -57,11 +60,11 @@ def ordering(compare: Callable[[Any, Any], Any]) -> Comparison:
     """`<`, `<=`, `>` or `>=` on two numbers, two texts, two dates, two sequences or two sets."""
 
     def ordered(left: Any, right: Any, meter: Meter | None, labels: Labels) -> object:
-        if id(type(left)) in NUMBERS and id(type(right)) in NUMBERS:
+        if identity(type(left)) in NUMBERS and identity(type(right)) in NUMBERS:
             return compare(left, right)
         if meter is not None and type(left) is type(right) is str:
             _charge_text(left, right, meter)
-        if id(type(left)) in CONTAINERS and id(type(right)) in CONTAINERS:
+        if identity(type(left)) in CONTAINERS and identity(type(right)) in CONTAINERS:
             work = metered(meter)
             left, right = pure(left, work, labels[0]), pure(right, work, labels[1])
         try:
@@ -87,10 +90,11 @@ def contained(item: Any, container: Any, meter: Meter | None, labels: Labels) ->
             raise Trouble(f"looks for {labels[0]!r} in a text: it is {a_type(item)}. Compare it with == instead.")
         work.spend(len(container) // 4 + 1)
         return item in container
-    if id(kind) not in CONTAINERS:
+    if identity(kind) not in CONTAINERS:
         raise Trouble(f"looks inside {labels[1]!r}, which is {a_type(container)}. Use a list, tuple, dict, set or str.")
     item = pure(item, work, labels[0])
     if kind is list or kind is tuple:
+        work.spend(len(container))
         return item in pure(container, work, labels[1])
     return item in plain_keys(container, work, labels[1])
 
@@ -125,7 +129,7 @@ def item_of(value: Any, key: Any, meter: Meter, labels: Labels) -> Any:
         if key not in table:
             raise Trouble(f"reads {labels[0]!r}, which has no key {key!r:.80}. Check it first with `in`.")
         found = table[key]
-    elif id(type(value)) in _SEQUENCES:
+    elif identity(type(value)) in _SEQUENCES:
         if type(key) is not int and type(key) is not bool:
             raise Trouble(f"takes an item of {labels[0]!r} with {a_type(key)}. Use a whole number.")
         if not -len(value) <= key < len(value):
@@ -133,12 +137,12 @@ def item_of(value: Any, key: Any, meter: Meter, labels: Labels) -> Any:
         found = value[key]
     else:
         raise Trouble(f"takes an item of {labels[0]!r}, which is {a_type(value)}. Use a list, tuple, str or dict.")
-    return found if id(type(found)) in EXACT else admit(found, meter, f"{labels[0]}[{key!r:.40}]")
+    return found if identity(type(found)) in EXACT else admit(found, meter, f"{labels[0]}[{key!r:.40}]")
 
 
 def slice_of(value: Any, bounds: slice, meter: Meter, label: str) -> Any:
     """`value[start:stop:step]` of a list, tuple or str."""
-    if id(type(value)) not in _SEQUENCES:
+    if identity(type(value)) not in _SEQUENCES:
         raise Trouble(f"takes a slice of {label!r}, which is {a_type(value)}. Use a list, tuple or str.")
     size = len(range(*bounds.indices(len(value))))
     if type(value) is str and size > MAX_TEXT:
@@ -149,7 +153,7 @@ def slice_of(value: Any, bounds: slice, meter: Meter, label: str) -> Any:
 
 def length(value: Any, meter: Meter, label: str) -> object:
     """`len`."""
-    if type(value) is str or type(value) is bytes or id(type(value)) in CONTAINERS:
+    if type(value) is str or type(value) is bytes or identity(type(value)) in CONTAINERS:
         return len(value)
     raise Trouble(f"takes the length of {label!r}, which is {a_type(value)}. Use a list, tuple, dict, set or str.")
 
@@ -171,14 +175,15 @@ def all_of(value: Any, meter: Meter, label: str) -> object:
 
 def total(value: Any, meter: Meter, label: str) -> object:
     """`sum`."""
-    return bounded(sum([number(item, label) for item in _each(value, meter, label)]))
+    items = [number(item, label) for item in _counted(value, meter, label)]
+    return bounded(sum(items))
 
 
 def extreme(pick: Callable[[list[Any]], Any], word: str) -> Callable[[Any, Meter, str], object]:
     """`min` or `max` of a container, a comprehension or several values."""
 
     def picked(value: Any, meter: Meter, label: str) -> object:
-        items = [pure(item, meter, label) for item in _each(value, meter, label)]  # comparing looks inside
+        items = [pure(item, meter, label) for item in _counted(value, meter, label)]  # comparing looks inside
         if not items:
             raise Trouble(f"takes the {word} of {label!r}, which is empty. Check len() first.")
         return pick(items)
@@ -216,6 +221,13 @@ def _each(value: Any, meter: Meter, label: str) -> Iterable[Any]:
         return value.values
     items: Iterable[Any] = elements(value, meter, label)
     return items
+
+
+def _counted(value: Any, meter: Meter, label: str) -> Iterable[Any]:
+    """The same where each item is worked on one by one; a comprehension has paid for its items already."""
+    if type(value) is not Produced and identity(type(value)) in CONTAINERS:
+        meter.spend(LOOPED * len(value))
+    return _each(value, meter, label)
 
 
 def _are_sets(left: object, right: object) -> bool:

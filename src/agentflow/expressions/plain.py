@@ -22,19 +22,26 @@ MAX_TEXT: Final = 10_000
 #: Containers inside containers that are followed; it also ends a container that holds itself.
 MAX_NESTING: Final = 40
 
-# The cost of going through one item: in C, in a Python loop, and in a comprehension. About 25 ns are one unit.
-NATIVE: Final = 1
-LOOPED: Final = 8
+# What one item costs, gone through in C, in a Python loop, and in a comprehension, where every part of the expression
+# costs too. One unit is about 25 ns, so that the whole budget is spent within some 20 ms.
+NATIVE: Final = 3
+LOOPED: Final = 12
 ITERATED: Final = 32
-_BUDGET: Final = MAX_ITEMS * ITERATED
+COMPUTED: Final = 6
+_OPENED: Final = 3  # items that looking into one more container is worth
+_BUDGET: Final = MAX_ITEMS * (ITERATED + LOOPED + 4 * NATIVE)
 
 _SMALL: Final = 12  # items for which setting up a pass in C does not pay
 _WORTH_KNOWING: Final = 32  # keys; smaller containers are looked through again rather than remembered
 
 
+#: Which object it is, without asking it: `id` would do, but tells every audit hook of the process.
+identity: Final = object.__hash__
+
+
 def _ids(*types: type) -> frozenset[int]:
     """Built-in types are never freed, so their ids stay theirs."""
-    return frozenset(map(id, types))
+    return frozenset(map(identity, types))
 
 
 NUMBERS: Final = _ids(int, float, bool)
@@ -62,20 +69,27 @@ class Trouble(Exception):
 class Meter:
     """The work that one evaluation may still do, and the item its comprehension is at."""
 
-    __slots__ = ("_left", "item", "known")
+    __slots__ = ("_items", "_left", "item", "known")
 
     def __init__(self) -> None:
         self._left = _BUDGET
+        self._items = MAX_ITEMS
         self.item: Any = None
         self.known: dict[int, tuple[object, Any]] = {}
 
     def spend(self, units: int) -> None:
+        """Count work that does not depend on what the expression does with an item."""
         self._left -= units
         if self._left < 0:
-            raise Trouble(
-                f"goes through too much data: {MAX_ITEMS:,} items are the limit. Use when(function), or keep the"
-                " result in the state."
-            )
+            raise _too_much()
+
+    def enter(self, item: Any, units: int) -> None:
+        """Go on to the next item of a comprehension."""
+        self.item = item
+        self._items -= 1
+        self._left -= units
+        if self._items < 0 or self._left < 0:
+            raise _too_much()
 
 
 def type_name(value: object) -> str:
@@ -90,7 +104,7 @@ def admit(value: Any, meter: Meter | None, label: str) -> Any:
         Trouble: It is not plain.
     """
     kind = type(value)
-    if id(kind) in EXACT or _is_one_of(kind, _STANDARD):
+    if identity(kind) in EXACT or _is_one_of(kind, _STANDARD):
         return value
     if _is_one_of(kind, _TIMED):
         if value.tzinfo is None or _is_one_of(type(value.tzinfo), _ZONES):
@@ -99,18 +113,18 @@ def admit(value: Any, meter: Meter | None, label: str) -> Any:
     if any(base is EnumMeta for base in _mro_of(type(kind))):
         return admit(object.__getattribute__(value, "_value_"), meter, label)
     for base in _mro_of(kind):
-        if id(base) in _CONVERT:
+        if identity(base) in _CONVERT:
             return _converted(base, value, meter, label)
     raise _refused(value, label)
 
 
 def pure(value: Any, meter: Meter, label: str, depth: int = 0) -> Any:
     """The value if it is plain all the way down, or a plain copy: any operator may then be used on it."""
-    if id(type(value)) in SCALARS:
+    if identity(type(value)) in SCALARS:
         return value
     value = admit(value, meter, label)
     kind = type(value)
-    if id(kind) not in CONTAINERS:
+    if identity(kind) not in CONTAINERS:
         return value
     if depth >= MAX_NESTING:
         raise Trouble(f"looks into {label!r}, which is nested deeper than {MAX_NESTING}. Use when(function).")
@@ -118,17 +132,17 @@ def pure(value: Any, meter: Meter, label: str, depth: int = 0) -> Any:
         value = plain_keys(value, meter, label, depth)
         if only_scalars(value.values(), meter):
             return value
-        meter.spend(LOOPED * len(value))
+        meter.spend(LOOPED * (len(value) + _OPENED))
         return {key: pure(item, meter, label, depth + 1) for key, item in value.items()}
     if only_scalars(value, meter):
         return value
-    meter.spend(LOOPED * len(value))
+    meter.spend(LOOPED * (len(value) + _OPENED))
     return kind([pure(item, meter, label, depth + 1) for item in value])
 
 
 def plain_keys(value: Any, meter: Meter, label: str, depth: int = 0) -> Any:
     """A dict, set or frozenset that may be asked for a key: every key it has is plain."""
-    known = meter.known.get(id(value))
+    known = meter.known.get(identity(value))
     if known is not None and known[0] is value:
         return known[1]
     plain = value
@@ -139,7 +153,7 @@ def plain_keys(value: Any, meter: Meter, label: str, depth: int = 0) -> Any:
         else:
             plain = type(value)([pure(key, meter, label, depth + 1) for key in value])
     if len(plain) >= _WORTH_KNOWING:
-        meter.known[id(value)] = (value, plain)  # the reference keeps the id from being used again
+        meter.known[identity(value)] = (value, plain)  # the reference keeps the id from being used again
     return plain
 
 
@@ -149,10 +163,10 @@ def only_scalars(items: Any, meter: Meter) -> bool:
     meter.spend(NATIVE * size + 1)
     if size <= _SMALL:
         for item in items:  # noqa: SIM110  `all` would cost a generator
-            if id(type(item)) not in SCALARS:
+            if identity(type(item)) not in SCALARS:
                 return False
         return True
-    return frozenset(map(id, map(type, items))) <= SCALARS
+    return frozenset(map(identity, map(type, items))) <= SCALARS
 
 
 def elements(value: Any, meter: Meter, label: str) -> Any:
@@ -160,12 +174,12 @@ def elements(value: Any, meter: Meter, label: str) -> Any:
     if type(value) is str:
         meter.spend(len(value))
         return value
-    if id(type(value)) not in CONTAINERS:
+    if identity(type(value)) not in CONTAINERS:
         raise Trouble(f"goes through {label!r}, which is {a_type(value)}. Use a list, tuple, dict, set or str.")
     if only_scalars(value, meter):
         return value
     meter.spend(LOOPED * len(value))
-    return [item if id(type(item)) in EXACT else admit(item, meter, f"{label}[...]") for item in value]
+    return [item if identity(type(item)) in EXACT else admit(item, meter, f"{label}[...]") for item in value]
 
 
 def a_type(value: object) -> str:
@@ -177,6 +191,13 @@ def a_type(value: object) -> str:
 def _is_one_of(kind: type, names: tuple[tuple[str, str], ...]) -> bool:
     """Whether `kind` is one of these types; a module that is not loaded has no values."""
     return any(kind is getattr(sys.modules.get(module), name, None) for module, name in names)
+
+
+def _too_much() -> Trouble:
+    return Trouble(
+        f"goes through too much data: {MAX_ITEMS:,} items are the limit, fewer when each takes much work. Use"
+        " when(function), or keep the result in the state."
+    )
 
 
 def _refused(value: object, label: str) -> Trouble:
@@ -194,11 +215,11 @@ def _converted(base: type, value: Any, meter: Meter | None, label: str) -> Any:
         meter.spend(size * (NATIVE if base is str else LOOPED))
     elif size > MAX_ITEMS and base is not str:
         raise Trouble(f"reads {label!r}, {a_type(value)} of more than {MAX_ITEMS:,} items. Store a {base.__name__}.")
-    return _CONVERT[id(base)](value, meter, label)
+    return _CONVERT[identity(base)](value, meter, label)
 
 
 def _key(value: Any, meter: Meter | None, label: str) -> Any:
-    return value if id(type(value)) in SCALARS else pure(value, meter or Meter(), label)
+    return value if identity(type(value)) in SCALARS else pure(value, meter or Meter(), label)
 
 
 def _dict_inside(value: Any, meter: Meter | None, label: str) -> dict[Any, Any]:
@@ -214,12 +235,12 @@ def _frozenset_inside(value: Any, meter: Meter | None, label: str) -> frozenset[
 
 
 _CONVERT: Final[dict[int, Callable[[Any, Meter | None, str], Any]]] = {
-    id(str): lambda value, meter, label: str.__str__(value),
-    id(int): lambda value, meter, label: int.__int__(value),
-    id(float): lambda value, meter, label: float.__float__(value),
-    id(list): lambda value, meter, label: list.copy(value),
-    id(tuple): lambda value, meter, label: tuple.__getitem__(value, slice(None)),
-    id(dict): _dict_inside,
-    id(set): _set_inside,
-    id(frozenset): _frozenset_inside,
+    identity(str): lambda value, meter, label: str.__str__(value),
+    identity(int): lambda value, meter, label: int.__int__(value),
+    identity(float): lambda value, meter, label: float.__float__(value),
+    identity(list): lambda value, meter, label: list.copy(value),
+    identity(tuple): lambda value, meter, label: tuple.__getitem__(value, slice(None)),
+    identity(dict): _dict_inside,
+    identity(set): _set_inside,
+    identity(frozenset): _frozenset_inside,
 }

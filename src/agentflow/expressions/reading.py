@@ -12,7 +12,7 @@ from typing import Any
 
 from agentflow.errors import AgentflowError, MissingKeyError
 from agentflow.expressions.operations import Comparison, Labels
-from agentflow.expressions.plain import EXACT, NUMBERS, admit
+from agentflow.expressions.plain import EXACT, NUMBERS, admit, identity
 
 #: What an expression is made of: from the state and the meter of this evaluation to a value.
 Run = Callable[[Mapping[str, Any], Any], Any]
@@ -26,7 +26,7 @@ def key(name: str, source: str) -> Run:
             value = state[name]
         except KeyError as error:
             raise _missing(name, source, error) from None
-        return value if id(type(value)) in EXACT else admit(value, meter, name)
+        return value if identity(type(value)) in EXACT else admit(value, meter, name)
 
     return read
 
@@ -59,7 +59,7 @@ def against(
         found = type(value)
         if found is expected or found is other:
             return direct(value, literal)
-        return compare(value if id(found) in EXACT else admit(value, meter, name), literal, meter, labels)
+        return compare(value if identity(found) in EXACT else admit(value, meter, name), literal, meter, labels)
 
     def equals(state: Mapping[str, Any], meter: Any) -> Any:
         try:
@@ -68,14 +68,14 @@ def against(
             raise _missing(name, source, error) from None
         if type(value) is expected:
             return value == literal
-        return compare(value if id(type(value)) in EXACT else admit(value, meter, name), literal, meter, labels)
+        return compare(value if identity(type(value)) in EXACT else admit(value, meter, name), literal, meter, labels)
 
     def compared(state: Mapping[str, Any], meter: Any) -> Any:
         return compare(general(state, meter), literal, meter, labels)
 
     if direct is operator.eq:
         return equals
-    return read if expected is str or id(expected) in NUMBERS else compared
+    return read if expected is str or identity(expected) in NUMBERS else compared
 
 
 def _missing(key: str, source: str, error: KeyError) -> AgentflowError:

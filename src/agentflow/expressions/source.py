@@ -18,9 +18,9 @@ MAX_LENGTH: Final = 2_000
 _SHOWN: Final = 160  # characters of a long source that a message shows around the caret
 _STRING: Final = re.compile(r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*\"""", re.DOTALL)
 _ESCAPE: Final = re.compile(r"\\(.)", re.DOTALL)
+_UNREADABLE: Final = re.compile("[\0\ud800-\udfff]")
 _KNOWN_ESCAPES: Final = "\\'\"ntrxuU"
-_TRIPLE: Final = re.compile(r"'''|\"\"\"")
-_GLUED: Final = re.compile(r"(?<![\w.])\d[\w.]*?(and|else|for|if|in|is|not|or)(?!\w)")
+_GLUED: Final = re.compile(r"(?<!\w)\d[\w.]*?(and|else|for|if|in|is|not|or)")
 
 #: Slips that Python's parser refuses, with what to write instead; looked for outside of string literals.
 _SLIPS: Final = (
@@ -88,12 +88,15 @@ class Text:
         """Refuse what the parser would accept with a warning, or read otherwise than it looks."""
         if not self._line:
             raise self.refusal("An expression cannot be empty: write one such as count < 10.", 0)
+        unreadable = _UNREADABLE.search(self._line)
+        if unreadable:
+            raise self._refusal_of(unreadable, "An expression holds no null and no surrogate characters: remove them.")
         for escape in _ESCAPE.finditer(self._line):
             if escape.group(1) not in _KNOWN_ESCAPES:
                 raise self._refusal_of(escape, f"The escape {escape.group()!r} is not known: double the backslash.")
-        triple = _TRIPLE.search(self._line)
-        if triple:
-            raise self._refusal_of(triple, "A text takes one pair of quotes: write 'image'.")
+        for literal in _STRING.finditer(self._line):
+            if len(literal.group()) == 2 and self._line[literal.end() : literal.end() + 1] == literal.group()[0]:
+                raise self._refusal_of(literal, "A text takes one pair of quotes: write 'image'.")
         bare = self._bare()
         comment = bare.find("#")
         if comment >= 0:
@@ -109,9 +112,7 @@ class Text:
             raise self._explained(error) from None
         except (RecursionError, MemoryError):
             sentence = "An expression may not be nested this deeply: split it, or use when(function)."
-        except ValueError:  # null bytes before Python 3.12, lone surrogates
-            sentence = "An expression may hold no null and no surrogate characters: remove them."
-        raise self.refusal(sentence, self._first_odd())
+        raise self.refusal(sentence, self._shift)
 
     def _explained(self, error: SyntaxError) -> ExpressionError:
         bare = self._bare()
@@ -119,7 +120,8 @@ class Text:
             slip = pattern.search(bare)
             if slip:
                 return self._refusal_of(slip, sentence)
-        start = min(max((error.offset or 1) - 1, 0), len(self._line)) + self._shift
+        at = (error.offset or len(self._line) + 1) - 1  # the parser says 0 when it ran out of text
+        start = min(at, len(self._line)) + self._shift
         reason = (error.msg or "invalid syntax").partition(". Perhaps")[0]
         return self.refusal(
             f"An expression must be one Python expression ({reason}): write one such as count < 10.", start
@@ -131,10 +133,6 @@ class Text:
 
     def _refusal_of(self, found: re.Match[str], sentence: str) -> ExpressionError:
         return self.refusal(sentence, found.start() + self._shift, found.end() + self._shift)
-
-    def _first_odd(self) -> int:
-        odd = re.search("[\0\ud800-\udfff]", self.source)
-        return odd.start() if odd else self._shift
 
 
 def refusal(source: str, sentence: str, start: int, end: int | None = None) -> ExpressionError:
