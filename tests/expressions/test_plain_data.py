@@ -171,3 +171,26 @@ def test_whole_numbers_are_limited_on_their_way_in_too() -> None:
     with pytest.raises(EvaluationError, match=r"beyond 2\*\*63"):
         compile_expression("n * n").evaluate({"n": 10**5_000})
     assert compile_expression("n > 5").evaluate({"n": 10**5_000}) is True
+
+
+class Items(list[int]):
+    """A list of the user's own kind."""
+
+
+def test_large_instance_of_a_subclass_is_refused_rather_than_copied() -> None:
+    with pytest.raises(EvaluationError, match="reads 'items', an Items of more than 10,000 items. Store a list"):
+        compile_expression("not items").evaluate({"items": Items(range(10_001))})
+    with pytest.raises(EvaluationError, match="goes through too much data"):
+        compile_expression("len(items)").evaluate({"items": Items(range(100_000))})
+
+
+def test_keys_that_hold_other_objects_are_refused() -> None:
+    state = {"table": {(1, Items): 2}, "bag": frozenset([Items])}
+    for source in ("table[1]", "1 in table", "1 in bag", "bag == {1}"):
+        with pytest.raises(EvaluationError, match="reads '(table|bag)', which is or holds a type"):
+            compile_expression(source).evaluate(state)
+
+
+def test_large_dict_is_looked_through_once_for_all_its_lookups() -> None:
+    state = {"table": {str(n): n for n in range(2_000)}, "names": [str(n) for n in range(2_000)]}
+    assert compile_expression("sum(table[name] for name in names)").evaluate(state) == 1_999_000

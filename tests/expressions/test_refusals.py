@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import warnings
 
 import pytest
@@ -180,3 +181,16 @@ def _message(source: str) -> str:
     with pytest.raises(ExpressionError) as caught:
         compile_expression(source)
     return str(caught.value)
+
+
+def test_parser_that_runs_out_of_stack_is_a_typed_refusal() -> None:
+    def deep(frames: int) -> str:
+        return deep(frames - 1) if frames else _message("-" * 1_999 + "1")
+
+    limit = sys.getrecursionlimit()
+    sys.setrecursionlimit(600)
+    try:
+        message = deep(400)
+    finally:
+        sys.setrecursionlimit(limit)
+    assert "nested" in message

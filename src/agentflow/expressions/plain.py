@@ -185,7 +185,7 @@ def elements(value: Any, meter: Meter, label: str) -> Any:
 def a_type(value: object) -> str:
     """A value's type with its article, for a message."""
     name = type_name(value)
-    return "None" if value is None else f"{'an' if name[:1] in 'aeiou' else 'a'} {name}"
+    return "None" if value is None else f"{'an' if name[:1] in 'aeiouAEIOU' else 'a'} {name}"
 
 
 def _is_one_of(kind: type, names: tuple[tuple[str, str], ...]) -> bool:
@@ -215,26 +215,22 @@ def _converted(base: type, value: Any, meter: Meter | None, label: str) -> Any:
         meter.spend(size * (NATIVE if base is str else LOOPED))
     elif size > MAX_ITEMS and base is not str:
         raise Trouble(f"reads {label!r}, {a_type(value)} of more than {MAX_ITEMS:,} items. Store a {base.__name__}.")
-    return _CONVERT[identity(base)](value, meter, label)
+    return _CONVERT[identity(base)](value, Meter() if meter is None else meter, label)
 
 
-def _key(value: Any, meter: Meter | None, label: str) -> Any:
-    return value if identity(type(value)) in SCALARS else pure(value, meter or Meter(), label)
+def _dict_inside(value: Any, meter: Meter, label: str) -> dict[Any, Any]:
+    return {pure(key, meter, label): item for key, item in dict.items(value)}
 
 
-def _dict_inside(value: Any, meter: Meter | None, label: str) -> dict[Any, Any]:
-    return {_key(key, meter, label): item for key, item in dict.items(value)}
+def _set_inside(value: Any, meter: Meter, label: str) -> set[Any]:
+    return {pure(item, meter, label) for item in set.__iter__(value)}
 
 
-def _set_inside(value: Any, meter: Meter | None, label: str) -> set[Any]:
-    return {_key(item, meter, label) for item in set.__iter__(value)}
+def _frozenset_inside(value: Any, meter: Meter, label: str) -> frozenset[Any]:
+    return frozenset(pure(item, meter, label) for item in frozenset.__iter__(value))
 
 
-def _frozenset_inside(value: Any, meter: Meter | None, label: str) -> frozenset[Any]:
-    return frozenset(_key(item, meter, label) for item in frozenset.__iter__(value))
-
-
-_CONVERT: Final[dict[int, Callable[[Any, Meter | None, str], Any]]] = {
+_CONVERT: Final[dict[int, Callable[[Any, Meter, str], Any]]] = {
     identity(str): lambda value, meter, label: str.__str__(value),
     identity(int): lambda value, meter, label: int.__int__(value),
     identity(float): lambda value, meter, label: float.__float__(value),
