@@ -182,9 +182,9 @@ class ApplicationBuilder:
         return self
 
     def with_parent_context(self, context: ApplicationContext) -> Self:
-        """Be a child of the running step: take its partition key and hooks, and point back to it."""
+        """Be a child of the running step: take its partition key and tracker, and point back to it."""
         self._partition_key = self._partition_key if self._partition_key is not None else context.partition_key
-        self._hooks = (*context.hooks.hooks, *self._hooks)
+        self.with_tracker(context.tracker)
         return self.with_spawning_parent(context.app_id, context.sequence_id, context.partition_key)
 
     # -- what comes with it

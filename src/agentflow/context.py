@@ -6,7 +6,7 @@ What must not live here: anything that changes the run.
 from __future__ import annotations
 
 import contextvars
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from agentflow.hooks import NO_HOOKS, HookSet
@@ -25,7 +25,11 @@ class ParentPointer:
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """What stays the same for the whole life of an application object."""
+    """What stays the same for the whole life of an application object.
+
+    `finished` holds the results of children of the step that is being performed, by child id, so that a retry of the
+    step does not run them again; children share their parent's.
+    """
 
     app_id: str
     partition_key: str | None = None
@@ -34,6 +38,7 @@ class Identity:
     hooks: HookSet = NO_HOOKS
     tracker: Any = None
     parallel_executor_factory: Any = None
+    finished: dict[str, Any] = field(default_factory=dict)
 
 
 class ApplicationContext:
@@ -80,6 +85,11 @@ class ApplicationContext:
     def parallel_executor_factory(self) -> Any:
         """What makes the executor for parallel children, None for the default one."""
         return self._identity.parallel_executor_factory
+
+    @property
+    def finished(self) -> dict[str, Any]:
+        """Results of children of this step, kept for a retry of it."""
+        return self._identity.finished
 
     @property
     def hooks(self) -> HookSet:

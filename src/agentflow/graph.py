@@ -64,6 +64,14 @@ class Graph:
         self.input_names = frozenset(name for action in self.actions for name in action.contract.parameters.names)
         self._first_reads: dict[str, Mapping[str, str]] = {}
 
+    @classmethod
+    def of_one(cls, action: Action) -> Graph:
+        """The graph of a single action, with nothing after it."""
+        return cls([action])
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Graph, (self.actions, self.transitions)
+
     def __repr__(self) -> str:
         return f"<graph of {len(self.actions)} actions>"
 

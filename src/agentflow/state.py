@@ -42,11 +42,14 @@ class TypingSystem(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """What one reader of the state declared: `owner` is how a message names it, such as "action 'draft'"."""
+    """What one reader of the state declared: `owner` is how a message names it, such as "action 'draft'".
+
+    `writes` is None for one that may write anything: it makes the first state of a child.
+    """
 
     owner: str
     reads: frozenset[str]
-    writes: frozenset[str] = frozenset()
+    writes: frozenset[str] | None = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -312,7 +315,7 @@ def delta(state: State[Any]) -> StateDelta:
 
 def _derive(state: State[Any], kind: str, payload: dict[str, Any], changes: dict[str, Any]) -> State[Any]:
     scope = state._scope
-    if scope is not None and not payload.keys() <= scope.writes:
+    if scope is not None and scope.writes is not None and not payload.keys() <= scope.writes:
         raise _undeclared(scope, "writes", min(payload.keys() - scope.writes))
     new: State[Any] = object.__new__(State)
     new._values = {**state._values, **changes}

@@ -103,6 +103,7 @@ class Run:
         halts: rules.Halts,
         inputs: Inputs,
         max_steps: int | None,
+        check: Callable[[], None] | None = None,
     ) -> None:
         self.machine = machine
         self.runtime = runtime
@@ -115,7 +116,8 @@ class Run:
         self.last: Done | None = None
         self.outcome: Ended | None = None
         self._told = False
-        self._checked = halts is not rules.NO_HALTS or max_steps is not None
+        self._check = check  # raises when the run must not go on
+        self._checked = halts is not rules.NO_HALTS or max_steps is not None or check is not None
 
     async def advance(self, perform: Callable[[Machine, Runtime, Inputs], Awaitable[Any]] = step) -> Any:
         """Perform one more step: what `perform` gave, or None when the run is over.
@@ -153,6 +155,8 @@ class Run:
 
     async def _halted(self) -> bool:
         last, halts, machine = self.last, self.halts, self.machine
+        if self._check is not None:
+            self._check()
         if last is not None:
             if machine.prior in halts.after or (halts.when is not None and rules.holds(halts.when, machine.state)):
                 return self._end(last)

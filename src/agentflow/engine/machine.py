@@ -107,6 +107,8 @@ class Machine:
         self.pending = None
         self.status = READY
         self.failure = None
+        if self.identity.finished and self.identity.spawning_parent_pointer is None:
+            self.identity.finished.clear()
 
     def fail(self, error: BaseException) -> None:
         """The action was not performed to its end: nothing moves, and the failure is recorded."""
@@ -123,6 +125,7 @@ class Machine:
     def replace_state(self, state: State[Any]) -> None:
         """The state was changed from outside, so what was chosen in the old one no longer counts."""
         self.state = state
+        self.identity.finished.clear()
         if self.prior is not None:
             self.pending = None
 
