@@ -166,6 +166,8 @@ class Choice:
         )
 
 
+#: The types whose equal values have equal hashes, whatever they are compared to.
+_LOOKED_UP = frozenset({str, int, float, bool, type(None)})
 Miss = Callable[[State[Any]], Decision] | None
 
 
@@ -190,13 +192,13 @@ def _looked_up(
     last: Decision | None,
     missed: Miss,
 ) -> Callable[[State[Any]], Decision | None]:
-    compared = _first_match(written, last, missed)  # for a value that cannot be looked up because it has no hash
+    compared = _first_match(written, last, missed)  # for a value that may be equal without having the same hash
 
     def pick(state: State[Any]) -> Decision | None:
-        try:
-            decision = index.get(state[key], last)
-        except TypeError:
+        value = state[key]
+        if value.__class__ not in _LOOKED_UP:
             return compared(state)
+        decision = index.get(value, last)
         return decision if decision is not None or missed is None else missed(state)
 
     return pick
