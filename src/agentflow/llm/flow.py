@@ -9,12 +9,13 @@ from __future__ import annotations
 import functools
 import math
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar, cast
 
 from agentflow.errors import ProviderError
 from agentflow.llm import backend
+from agentflow.llm.deadline import ending_in
 from agentflow.llm.faults import Fault, FaultError, comes_from_provider, fault_of, refused_call
 from agentflow.llm.guard import inside_call
 from agentflow.llm.limits import Gate, gate_of
@@ -166,8 +167,7 @@ class Turn(Generic[T]):
         coarse = min(self.call.policy.timeout, 2.0 ** math.ceil(math.log2(seconds)))  # a client is kept for every value
         self.call.sent += 1
         try:
-            with inside_call():
-                return await self.runtime.within(seconds + GRACE, self._sent(coarse))
+            return await bounded(self.runtime, seconds + GRACE, self._sent(coarse))
         except Exception as error:
             caught = error
         return judged(caught, self.call)
@@ -216,6 +216,18 @@ async def perform(
             raise
     call.settle()
     raise final_error(call, fault)
+
+
+async def bounded(runtime: Runtime, seconds: float, talk: Coroutine[Any, Any, T]) -> T:
+    """Await `talk`, an exchange with a provider, for at most `seconds`: cancelled when async, cut off at the next read
+    when blocking."""
+    await_it = runtime.pick(_in_line, runtime.within)
+    with inside_call(), ending_in(seconds):
+        return await await_it(seconds, talk)
+
+
+async def _in_line(_seconds: float, talk: Coroutine[Any, Any, T]) -> T:
+    return await talk
 
 
 def judged(error: Exception, call: Call) -> Fault:

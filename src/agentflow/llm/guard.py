@@ -40,7 +40,7 @@ def forbid_real_calls() -> None:
         True
     """
     if not _undo:
-        _wrap(socket, "getaddrinfo", lambda real: lambda host, *a, **k: _checked(host, real, host, *a, **k))
+        _wrap(socket, "getaddrinfo", _watched_lookup)
         _watch_httpcore()
 
 
@@ -97,7 +97,8 @@ def _watch_httpcore() -> None:
 
     _wrap(httpcore.SyncBackend, "connect_tcp", blocking)
     _wrap(httpcore.AnyIOBackend, "connect_tcp", waiting)
-    _wrap(httpcore.TrioBackend, "connect_tcp", waiting)
+    if hasattr(httpcore.TrioBackend, "connect_tcp"):  # else trio is not installed, and this is a stand-in
+        _wrap(httpcore.TrioBackend, "connect_tcp", waiting)
 
 
 def _wrap(owner: Any, name: str, wrapper: Callable[[Callable[..., Any]], Callable[..., Any]]) -> None:
@@ -112,10 +113,13 @@ def _wrap(owner: Any, name: str, wrapper: Callable[[Callable[..., Any]], Callabl
     _undo.append(undo)
 
 
-def _checked(host: object, real: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
-    if host is not None:
-        refuse_real_call(host.decode() if isinstance(host, bytes) else str(host))
-    return real(*args, **kwargs)
+def _watched_lookup(real: Callable[..., Any]) -> Callable[..., Any]:
+    def getaddrinfo(host: bytes | str | None, *args: Any, **kwargs: Any) -> Any:
+        if host is not None:
+            refuse_real_call(host.decode() if isinstance(host, bytes) else host)
+        return real(host, *args, **kwargs)
+
+    return getaddrinfo
 
 
 def _is_provider(host: str) -> bool:

@@ -14,7 +14,9 @@ HIDDEN: Final = "[redacted]"
 #: What an API key looks like: the prefixes providers document, and what follows an authorization word.
 _SHAPES: Final = (
     re.compile(r"\b(?:sk|pk|rk|gsk|xai|hf|ghp|AKIA|AIza)[-_A-Za-z0-9]{8,}"),
-    re.compile(r"(?i)(\bbearer\s+|\b(?:x-api-key|api[-_ ]?key|authorization)\b[\"']?\s*[:=]\s*[\"']?)[^\s\"',}]{4,}"),
+    re.compile(
+        r"(?i)((?:\b(?:x-api-key|api[-_ ]?key|authorization)\b[\"']?\s*[:=]\s*[\"']?)(?:bearer\s+)?|\bbearer\s+)[^\s\"',&}]{4,}"
+    ),
 )
 _SECRET_NAME: Final = re.compile(r"(?:_API_KEY|_ACCESS_KEY|_TOKEN|_SECRET)$")
 

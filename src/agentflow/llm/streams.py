@@ -14,7 +14,6 @@ from typing import Any, Self, Unpack
 from agentflow.llm import backend, flow
 from agentflow.llm.completing import chat
 from agentflow.llm.faults import Fault, FaultError
-from agentflow.llm.guard import inside_call
 from agentflow.llm.requests import Options, Request, build
 from agentflow.llm.responses import tool_calls_of, usage_of
 from agentflow.llm.results import Attempt, Message, ToolCall
@@ -131,15 +130,14 @@ class _Opened:
 
     async def pull(self) -> str | None:
         """The next piece of text, None at the end."""
-        with inside_call():
-            async for chunk in self.items:
-                self.seen.append(chunk)
-                choice = chunk.choices[0] if chunk.choices else None
-                if choice is None:
-                    continue
-                self.finish_reason = choice.finish_reason or self.finish_reason
-                if choice.delta.content:
-                    return str(choice.delta.content)
+        async for chunk in self.items:
+            self.seen.append(chunk)
+            choice = chunk.choices[0] if chunk.choices else None
+            if choice is None:
+                continue
+            self.finish_reason = choice.finish_reason or self.finish_reason
+            if choice.delta.content:
+                return str(choice.delta.content)
         return None
 
     @property
@@ -201,10 +199,11 @@ async def _pieces(runtime: Runtime, request: Request, told: _Progress) -> AsyncI
 
 async def _continue(opened: _Opened, call: flow.Call) -> tuple[str | None, Fault | None]:
     """The next piece, or why there is none."""
-    if time.monotonic() >= call.deadline:
+    left = call.deadline - time.monotonic()
+    if left <= 0:
         return None, Fault("timeout", "the stream was still going on")
     try:
-        return await opened.pull(), None
+        return await flow.bounded(opened.runtime, left + flow.GRACE, opened.pull()), None
     except Exception as error:
         caught = error
     return None, flow.judged(caught, call)

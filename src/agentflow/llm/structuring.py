@@ -167,16 +167,18 @@ def _shape_of(response_model: type[Any]) -> _Shape:
 
 
 def _parse(response: Any, text: str, response_model: type[T], mode: Mode) -> T:
-    """Through instructor; a fenced answer is read as such also where none was asked for."""
-    modes = backend.required("instructor").Mode
+    """A clean answer is read by the pydantic model itself, which is all instructor would do, in a tenth of the time;
+    everything else is read by instructor: fenced answers, and types that are no pydantic models."""
     fenced = mode == "md_json" or text.lstrip().startswith("```")
+    read_json = getattr(response_model, "model_validate_json", None)
+    value: T
+    if read_json is not None and not fenced:
+        value = read_json(text)
+        return value
+    modes = backend.required("instructor").Mode
     read = backend.required("instructor.processing.response").process_response
-    value: T = read(
-        response,
-        response_model=response_model,
-        stream=False,
-        mode=modes.MD_JSON if fenced else modes.JSON_SCHEMA,
-    )
+    chosen = modes.MD_JSON if fenced else modes.JSON_SCHEMA
+    value = read(response, response_model=response_model, stream=False, mode=chosen)
     return value
 
 
