@@ -1,0 +1,33 @@
+"""Many children at once: the same action over many states, many actions over one state, agents inside agents."""
+
+from agentflow.parallel.executors import MultiThreadedExecutor
+from agentflow.parallel.maps import (
+    MapActions,
+    MapActionsAndStates,
+    MapStates,
+    TaskBasedParallelAction,
+    map_reduce_action,
+)
+from agentflow.parallel.outcomes import Outcome
+from agentflow.parallel.stops import first, quorum
+from agentflow.parallel.streams import astream_tasks, stream_tasks
+from agentflow.parallel.subgraph import subgraph
+from agentflow.parallel.tasks import RunnableGraph, SubGraphTask, bind_from_state
+
+__all__ = [
+    "MapActions",
+    "MapActionsAndStates",
+    "MapStates",
+    "MultiThreadedExecutor",
+    "Outcome",
+    "RunnableGraph",
+    "SubGraphTask",
+    "TaskBasedParallelAction",
+    "astream_tasks",
+    "bind_from_state",
+    "first",
+    "map_reduce_action",
+    "quorum",
+    "stream_tasks",
+    "subgraph",
+]

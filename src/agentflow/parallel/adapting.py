@@ -1,0 +1,59 @@
+"""Calling what users override with the parameters they declare, resolved once when the class is made.
+
+What must not live here: which parameters mean what (`maps.py`).
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import AsyncIterator, Callable, Mapping
+from typing import Any, Final
+
+from agentflow.runtime import Runtime
+from agentflow.signatures import accepted
+from agentflow.state import State
+
+#: What users override, and is called with the parameters it declares.
+OVERRIDES: Final = ("tasks", "reduce", "actions", "states", "action", "state", "executor", "tracker")
+#: The parameters they may declare.
+OFFERED: Final = frozenset({"state", "states", "context", "inputs", "outcomes"})
+
+
+async def gathered(runtime: Runtime, made: Any) -> list[Any]:
+    """Everything a user's generator, async generator, coroutine or list gives."""
+    if isinstance(made, AsyncIterator):
+        return await runtime.call(_listed_async, made)  # type: ignore[no-any-return]
+    if hasattr(made, "__await__"):
+        made = await runtime.call(lambda: made)
+    return list(made)
+
+
+async def _listed_async(made: AsyncIterator[Any]) -> list[Any]:
+    return [item async for item in made]
+
+
+def with_inputs(given: Any) -> tuple[Any, Mapping[str, Any]]:
+    """What a user yielded, and the inputs beside it."""
+    if isinstance(given, tuple) and len(given) == 2 and isinstance(given[1], Mapping) and not isinstance(given[1], State):
+        return given[0], given[1]
+    return given, {}
+
+
+def wanted(fn: Callable[..., Any], /, **offered: Any) -> dict[str, Any]:
+    """Those of the offered arguments that a user's method declares."""
+    declared = getattr(fn, "wanted", None)
+    return offered if declared is None else {name: offered[name] for name in declared if name in offered}
+
+
+def called(fn: Callable[..., Any], **offered: Any) -> Any:
+    """Call a plain function with those of the offered arguments it declares."""
+    declared = accepted(fn)
+    return fn(**{name: value for name, value in offered.items() if declared is None or name in declared})
+
+
+def adapted(written: Callable[..., Any]) -> Any:
+    """A user's method that says which of the offered parameters it wants, written with `self` or without."""
+    parameters = list(inspect.signature(written).parameters)
+    written.wanted = tuple(name for name in parameters if name in OFFERED)  # type: ignore[attr-defined]
+    has_self = bool(parameters) and parameters[0] not in OFFERED
+    return written if has_self else staticmethod(written)

@@ -1,0 +1,287 @@
+"""Parallel actions: one action of the parent that runs many children and reduces their results.
+
+What users override is called with the parameters they declare, by name: `state`, `states`, `context`, `inputs`. What
+must not live here: how children are run (`running.py`).
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from agentflow.actions import Action
+from agentflow.context import ApplicationContext
+from agentflow.errors import BuildError, ResultError, RunError
+from agentflow.parallel.adapting import OVERRIDES, adapted, called, gathered, wanted, with_inputs
+from agentflow.parallel.executors import ExecutorOrFactory
+from agentflow.parallel.outcomes import Outcome, Several
+from agentflow.parallel.running import MAX_CONCURRENCY, Plan, first_state, run_children
+from agentflow.parallel.stops import StopCondition
+from agentflow.parallel.tasks import RunnableGraph, SubGraphTask
+from agentflow.runtime import CURRENT_STEP, Runtime
+from agentflow.signatures import names
+from agentflow.state import Scope, State, view
+
+class TaskBasedParallelAction(Action):
+    """An action that runs the tasks its `tasks` yields and makes its result of their states in `reduce`.
+
+    Override `tasks` (a plain or async generator of `SubGraphTask`), `reduce`, `reads` and `writes`. Either may take any
+    of the parameters they need: `tasks(self, state, context, inputs)`, `reduce(self, state, states)`. The state that
+    `tasks` gets holds the declared reads, and may be updated freely: what it yields is where the children start.
+
+    The results come to `reduce` in the order of the tasks, to be iterated with `for` or `async for`. If its last child
+    state is what `reduce` updates and returns, only the declared writes are taken from it.
+
+    Args:
+        track: Whether children are recorded by the parent's tracker.
+        persist: Whether children are saved by the parent's persister.
+        on_error: "raise" the first error of a child and cancel the others; "collect" all: `reduce` then gets an
+            `Outcome` for every task; "drop" the children that failed.
+        max_concurrency: How many children run at once.
+        timeout: The longest each child may take, in seconds.
+        stop: When enough children have ended, such as `first` or `quorum(2)`; the others are cancelled and awaited.
+            `reduce` gets the finished ones.
+        progress: Told of each outcome as it comes, and of the number of tasks.
+        retry: See `action`.
+    """
+
+    track: bool = True
+    persist: bool = True
+    plan: Plan = Plan()
+
+    def __init__(
+        self,
+        *,
+        track: bool = True,
+        persist: bool = True,
+        on_error: str = "raise",
+        max_concurrency: int = MAX_CONCURRENCY,
+        timeout: float | None = None,
+        stop: StopCondition | None = None,
+        progress: Callable[[Outcome, int], Any] | None = None,
+    ) -> None:
+        self.track = track
+        self.persist = persist
+        self.plan = Plan(on_error, max_concurrency, timeout, stop, None, progress)
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        for name in OVERRIDES:
+            written = cls.__dict__.get(name)
+            if inspect.isfunction(written):
+                setattr(cls, name, adapted(written))
+
+    # -- what users write
+
+    def tasks(self, state: State[Any], context: ApplicationContext, inputs: Mapping[str, Any]) -> Iterable[SubGraphTask]:
+        """The children to run."""
+        raise BuildError(f"parallel action '{self.name}' defines no tasks(): yield a SubGraphTask for each child.")
+
+    def reduce(self, state: State[Any], states: Iterable[State[Any]]) -> State[Any]:
+        """The next state, given what the children ended with."""
+        raise BuildError(f"parallel action '{self.name}' defines no reduce(): return state.update(...).")
+
+    def executor(self) -> ExecutorOrFactory | None:
+        """What runs the children in a blocking run; None for the application's, or threads of their own."""
+        return None
+
+    def tracker(self, context: ApplicationContext) -> Any:
+        """What records the children: "cascade" for the parent's tracker, None, or one of their own."""
+        return "cascade"
+
+    def state_persister(self, context: ApplicationContext) -> Any:
+        """What saves the children: "cascade" for the parent's persister, None, or one of their own."""
+        return "cascade"
+
+    def state_initializer(self, context: ApplicationContext) -> Any:
+        """What the children are loaded from: "cascade" for the parent's, None, or one of their own."""
+        return "cascade"
+
+    # -- what the engine calls
+
+    def problems(self) -> list[BuildError]:
+        missing = [name for name in self._required() if getattr(type(self), name, None) in _DEFAULTS[name]]
+        return [BuildError(f"parallel action '{self.name}' defines no {name}(): write it.") for name in missing]
+
+    async def perform(self, runtime: Runtime, state: State[Any], inputs: dict[str, Any]) -> tuple[Any, State[Any]]:
+        context: ApplicationContext | None = CURRENT_STEP.get()
+        if context is None:
+            raise RunError(f"parallel action '{self.name}' has no running step to be part of: run it in an application.")
+        offered = {name: value for name, value in inputs.items() if not name.startswith("__")}
+        source = view(state, Scope(f"action '{self.name}'", frozenset(names(self.reads)), None))
+        tasks = await self.collect(runtime, source, context, offered)
+        outcomes = await run_children(runtime, tasks, self._plan(), context)
+        results = _for_reduce(outcomes, self.plan)
+        reduced = await runtime.call(
+            self.reduce, **wanted(self.reduce, state=state, states=results, outcomes=outcomes, context=context, inputs=offered)
+        )
+        return {}, self.checked_state(reduced)
+
+    async def collect(
+        self, runtime: Runtime, state: State[Any], context: ApplicationContext, inputs: Mapping[str, Any]
+    ) -> list[SubGraphTask]:
+        """The tasks, with what they inherit settled."""
+        made = self.tasks(**wanted(self.tasks, state=state, context=context, inputs=inputs))
+        found = [self._settled(task, context) for task in await gathered(runtime, made)]
+        return found
+
+    def _settled(self, task: Any, context: ApplicationContext) -> SubGraphTask:
+        if not isinstance(task, SubGraphTask):
+            raise ResultError(f"tasks() of '{self.name}' yielded a {type(task).__name__}: yield a SubGraphTask.")
+        task.state = first_state(task.state, f"tasks() of '{self.name}'")
+        if task.tracker == "cascade":
+            task.tracker = self.tracker(**wanted(self.tracker, context=context)) if self.track else None
+        return task
+
+    def _plan(self) -> Plan:
+        own = self.executor()
+        plan = self.plan
+        return plan if own is None else Plan(
+            plan.on_error, plan.max_concurrency, plan.timeout, plan.stop, own, plan.progress
+        )
+
+    def _required(self) -> tuple[str, ...]:
+        return "tasks", "reduce"
+
+    def _entry(self) -> tuple[Callable[..., Any], int]:
+        return _nothing, 0
+
+
+class MapActionsAndStates(TaskBasedParallelAction):
+    """Every action over every state: the children are the full product, actions outermost.
+
+    Override `actions`, `states`, `reduce`, `reads` and `writes`. `actions` and `states` may also yield pairs with a dict
+    of inputs: `(action, inputs)`, `(state, inputs)`.
+    """
+
+    def actions(self, state: State[Any], context: ApplicationContext, inputs: Mapping[str, Any]) -> Iterable[Any]:
+        """The actions, functions made by `@action`, or `RunnableGraph`s to run."""
+        raise BuildError(f"parallel action '{self.name}' defines no actions(): yield the actions to run.")
+
+    def states(self, state: State[Any], context: ApplicationContext, inputs: Mapping[str, Any]) -> Iterable[Any]:
+        """The states to run them over."""
+        raise BuildError(f"parallel action '{self.name}' defines no states(): yield the states to start from.")
+
+    async def collect(
+        self, runtime: Runtime, state: State[Any], context: ApplicationContext, inputs: Mapping[str, Any]
+    ) -> list[SubGraphTask]:
+        offered = {"state": state, "context": context, "inputs": inputs}
+        found_states = await gathered(runtime, self.states(**wanted(self.states, **offered)))
+        found_actions = await gathered(runtime, self.actions(**wanted(self.actions, **offered)))
+        pairs = [with_inputs(given) for given in found_states]
+        tasks = []
+        for row, (given, more) in enumerate(with_inputs(action) for action in found_actions):
+            runnable = RunnableGraph.create(given)
+            for column, (child_state, own) in enumerate(pairs):
+                task = SubGraphTask(runnable, {**more, **own}, child_state, key=f"{row}-{column}")
+                tasks.append(self._settled(task, context))
+        return tasks
+
+    def _required(self) -> tuple[str, ...]:
+        return "actions", "states", "reduce"
+
+
+class MapStates(MapActionsAndStates):
+    """One action over many states: override `action`, `states`, `reduce`, `reads` and `writes`."""
+
+    def action(self, state: State[Any], inputs: Mapping[str, Any]) -> Any:
+        """The action to run."""
+        raise BuildError(f"parallel action '{self.name}' defines no action(): return the action to run.")
+
+    def actions(self, state: State[Any], context: ApplicationContext, inputs: Mapping[str, Any]) -> Iterable[Any]:
+        return [self.action(**wanted(self.action, state=state, context=context, inputs=inputs))]
+
+    def _required(self) -> tuple[str, ...]:
+        return "action", "states", "reduce"
+
+
+class MapActions(MapActionsAndStates):
+    """Many actions over one state: override `actions`, `reduce`, `reads`, `writes`, and `state` unless it is the same."""
+
+    def state(self, state: State[Any], inputs: Mapping[str, Any]) -> Any:
+        """The state they all start from; by default the parent's."""
+        return state
+
+    def states(self, state: State[Any], context: ApplicationContext, inputs: Mapping[str, Any]) -> Iterable[Any]:
+        return [self.state(**wanted(self.state, state=state, context=context, inputs=inputs))]
+
+    def _required(self) -> tuple[str, ...]:
+        return "actions", "reduce"
+
+
+def map_reduce_action(
+    action: Any,
+    state: Callable[..., Iterable[Any]] | None,
+    reducer: Callable[..., State[Any]],
+    reads: Iterable[str],
+    writes: Iterable[str],
+    inputs: Iterable[str] = (),
+    **options: Any,
+) -> MapActionsAndStates:
+    """A parallel action from functions.
+
+    Args:
+        action: The action to run, or a list of them.
+        state: A function from the parent's state to the states to start from; None to start all from the parent's.
+        reducer: A function `(state, states)` that makes the next state.
+        reads: The state keys it may read.
+        writes: The state keys it may write.
+        inputs: The names of inputs that are passed on to every child.
+        options: See `TaskBasedParallelAction`.
+
+    Example:
+        >>> ask_all = map_reduce_action(query_llm, prompts_as_states, collect, reads=["prompts"], writes=["answers"])
+    """
+    return _MapReduce(action, state, reducer, list(names(reads)), list(names(writes)), list(names(inputs)), options)
+
+
+class _MapReduce(MapActionsAndStates):
+    """Made by `map_reduce_action`."""
+
+    def __init__(
+        self,
+        action: Any,
+        states: Callable[..., Iterable[Any]] | None,
+        reducer: Callable[..., State[Any]],
+        reads: list[str],
+        writes: list[str],
+        inputs: list[str],
+        options: Mapping[str, Any],
+    ) -> None:
+        super().__init__(**options)
+        self.reads, self.writes, self._inputs = reads, writes, inputs
+        self._actions = list(action) if isinstance(action, list | tuple) else [action]
+        self._states, self._reducer = states, reducer
+
+    @property
+    def inputs(self) -> list[str]:
+        return self._inputs
+
+    def actions(self, state: State[Any]) -> Iterable[Any]:
+        return self._actions
+
+    def states(self, state: State[Any], inputs: Mapping[str, Any]) -> Iterable[Any]:
+        made = [state] if self._states is None else called(self._states, state=state, inputs=inputs)
+        return ((*with_inputs(given)[:1], {**inputs, **with_inputs(given)[1]}) for given in made)
+
+    def reduce(self, state: State[Any], states: Iterable[State[Any]]) -> State[Any]:
+        return self._reducer(state, states)
+
+
+_DEFAULTS = {
+    name: {getattr(cls, name, None) for cls in (TaskBasedParallelAction, MapActionsAndStates, MapStates, MapActions)}
+    for name in OVERRIDES
+}
+for _name in ("actions", "states"):  # those that a map fills in itself are no defaults of it
+    _DEFAULTS[_name] = {getattr(MapActionsAndStates, _name)}
+
+
+def _for_reduce(outcomes: list[Outcome], plan: Plan) -> Several[Any]:
+    if plan.on_error == "collect":
+        return Several(outcomes)
+    return Several([outcome.state for outcome in outcomes if outcome.succeeded])
+
+
+def _nothing() -> None:
+    """A parallel action takes the inputs it declares; its own signature says nothing."""

@@ -1,0 +1,78 @@
+"""A child as a function and arguments that can be pickled, for process pools and clusters.
+
+Hooks and trackers stay behind: the child's usage and state come back, and its parent accounts for them. What must not
+live here: running children in this process.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from agentflow.context import Identity, ParentPointer
+from agentflow.engine import flow, rules
+from agentflow.engine.machine import Machine
+from agentflow.errors import RunError, SerializationError
+from agentflow.hooks import ExecuteMethod
+from agentflow.parallel.outcomes import Outcome
+from agentflow.parallel.tasks import RunnableGraph
+from agentflow.runtime import BLOCKING, run_blocking
+from agentflow.state import State
+from agentflow.usage import total
+
+
+@dataclass(frozen=True, slots=True)
+class Parcel:
+    """Everything a child needs elsewhere."""
+
+    key: str
+    app_id: str
+    runnable: RunnableGraph
+    values: Mapping[str, Any]
+    inputs: Mapping[str, Any]
+    parent: ParentPointer
+
+
+def run_parcel(parcel: Parcel) -> Outcome:
+    """Run a child in this process, whichever that is.
+
+    Raises:
+        Exception: The child's error; one that could not be sent back is told by a `RunError`.
+    """
+    started = time.perf_counter()
+    runnable, graph = parcel.runnable, parcel.runnable.graph
+    identity = Identity(parcel.app_id, parcel.parent.partition_key, None, parcel.parent)
+    machine = Machine(graph, State(parcel.values), runnable.entrypoint, identity)
+    halts = rules.halts(graph, None, runnable.halt_after)
+    run = flow.Run(machine, BLOCKING, ExecuteMethod.run, halts, rules.checked_inputs(graph, parcel.inputs), None)
+    try:
+        run_blocking(flow.run_to_end(run))
+    except Exception as error:
+        raise sendable(error) from None
+    usage = total(machine.usage_by_action.values())
+    return Outcome(parcel.key, parcel.app_id, machine.state, None, usage, time.perf_counter() - started)
+
+
+def sendable(error: Exception) -> Exception:
+    """The error, or one that tells of it when it could not be made again from its arguments in another process.
+
+    An error that cannot be unpickled breaks a whole process pool; litellm's are of that kind.
+    """
+    try:
+        type(error)(*error.args)
+    except Exception:
+        return RunError(f"{type(error).__name__}: {error}")
+    return error
+
+
+def explained(error: BaseException, key: str) -> BaseException:
+    """The error of an executor that could not send a task, with what to do about it; any other error as it is."""
+    text = f"{type(error).__name__} {error}"
+    if "ickl" not in text:
+        return error
+    return SerializationError(
+        f"the executor could not send the task {key!r} to another process: {error}. Define its action and everything "
+        "it binds at the top level of a module, or use threads."
+    )

@@ -1,0 +1,134 @@
+"""Many children at once, their streams interleaved as the items come.
+
+What must not live here: how flows are merged (`nursery.py`).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator, Iterable, Iterator
+from typing import Any
+
+from agentflow.containers import AsyncStreamingResultContainer, StreamingResultContainer
+from agentflow.context import ApplicationContext
+from agentflow.engine.streams import StreamedStep
+from agentflow.errors import BuildError, RunError, did_you_mean
+from agentflow.nursery import Cancelled, Emit, Merged, Stop
+from agentflow.parallel.outcomes import Outcome
+from agentflow.parallel.running import MAX_CONCURRENCY, Child, first_state, key_of
+from agentflow.parallel.tasks import SubGraphTask
+from agentflow.runtime import ASYNC, BLOCKING, Runtime, each
+
+#: The task's key, the name of the action and one item of it; at the child's end the name is None and the item an Outcome.
+Item = tuple[str, str | None, Any]
+
+
+class TaskStream:
+    """The items of several children as they come; made by `stream_tasks` and `astream_tasks`.
+
+    Iterating yields `(key, action name, item)`: the items of streaming actions, and the result of an action that does
+    not stream. When a child has ended, its item is its `Outcome` and the action name is None. No child is more than
+    one item ahead of the reader. Leaving the loop cancels the children and waits for them.
+    """
+
+    def __init__(
+        self, tasks: Iterable[SubGraphTask], context: ApplicationContext, runtime: Runtime, max_concurrency: int
+    ) -> None:
+        self._children = []
+        for position, task in enumerate(tasks):
+            task.state = first_state(task.state, "a task")
+            self._children.append(Child(task, key_of(task, position), context, runtime, None))
+        self._keys = [child.key for child in self._children]
+        self._merged = Merged(self._jobs, max_concurrency)
+
+    def cancel(self, key: str) -> None:
+        """Cancel one child, such as a slow one whose answer nobody waits for any more.
+
+        Raises:
+            BuildError: No task has that key.
+        """
+        if key not in self._keys:
+            raise BuildError(f"there is no task {key!r} to cancel. {did_you_mean(key, self._keys)}")
+        self._merged.stop.leave(self._keys.index(key))
+
+    def __iter__(self) -> Iterator[Item]:
+        return iter(self._merged)
+
+    def __aiter__(self) -> AsyncIterator[Item]:
+        return self._merged.__aiter__()
+
+    def _jobs(self, emit: Emit) -> Iterable[_Pump]:
+        return [_Pump(child, emit) for child in self._children]
+
+
+def stream_tasks(
+    tasks: Iterable[SubGraphTask], context: ApplicationContext | None = None, max_concurrency: int = MAX_CONCURRENCY
+) -> TaskStream:
+    """Run children in threads, and iterate over what they give as it comes; see `TaskStream`.
+
+    Args:
+        tasks: The children.
+        context: The step they belong to; by default the running one.
+        max_concurrency: How many run at once.
+
+    Raises:
+        RunError: No step is running here, and none is given.
+    """
+    return TaskStream(tasks, _context(context), BLOCKING, max_concurrency)
+
+
+def astream_tasks(
+    tasks: Iterable[SubGraphTask], context: ApplicationContext | None = None, max_concurrency: int = MAX_CONCURRENCY
+) -> TaskStream:
+    """The async twin of `stream_tasks`: iterate it with `async for`.
+
+    Example:
+        >>> async for key, action, item in astream_tasks(tasks):
+        ...     yield {"from": key, "item": item}, None
+    """
+    return TaskStream(tasks, _context(context), ASYNC, max_concurrency)
+
+
+class _Pump:
+    """One child whose items are emitted."""
+
+    def __init__(self, child: Child, emit: Emit) -> None:
+        self._child = child
+        self._emit = emit
+
+    async def flow(self, index: int, stop: Stop) -> None:
+        child = self._child
+        child.started = time.perf_counter()
+        run = child.run(child.blocking_check(index, stop) if child.runtime is BLOCKING else None)
+        try:
+            while (opened := await run.advance_stream()) is not None:
+                await self._pass_on(opened, index, stop)
+        except Exception as error:
+            await self._emit((child.key, None, Outcome(child.key, child.app_id, exception=error)))
+            return
+        except Cancelled as error:
+            await self._emit((child.key, None, Outcome(child.key, child.app_id, exception=error, cancelled=True)))
+            return
+        outcome = child.outcome(run.machine)
+        if outcome.usage.attempts:
+            child.context.record_usage(outcome.usage)
+        await self._emit((child.key, None, outcome))
+
+    async def _pass_on(self, opened: Any, index: int, stop: Stop) -> None:
+        if not isinstance(opened, StreamedStep):
+            await self._emit((self._child.key, opened[0].name, opened[1]))
+            return
+        kind = self._child.runtime.pick(StreamingResultContainer, AsyncStreamingResultContainer)
+        async for item in each(kind(opened)):  # type: ignore[arg-type]  # both are iterators of their colour
+            stop.check(index)
+            await self._emit((self._child.key, opened.action.name, item))
+
+    def portable(self) -> Any:
+        raise RunError("a stream cannot be sent to another process: use threads.")
+
+
+def _context(given: ApplicationContext | None) -> ApplicationContext:
+    context = given or ApplicationContext.get()
+    if context is None:
+        raise RunError("tasks can be streamed only inside an action: call this from one, or pass its context.")
+    return context

@@ -1,0 +1,158 @@
+"""One child: a graph to run, the state and inputs it starts from, and what it inherits from its parent.
+
+What must not live here: running many of them (`running.py`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from agentflow.actions import Action
+from agentflow.context import ApplicationContext
+from agentflow.errors import BuildError, UnknownNameError, did_you_mean
+from agentflow.graph import Graph, as_action
+from agentflow.signatures import names
+from agentflow.state import State
+
+#: What a map may run: an action, or a graph with its way in and out.
+Runnable = "Action | Callable[..., Any] | RunnableGraph"
+
+
+@dataclass(frozen=True)
+class RunnableGraph:
+    """A graph with its way in and out, to be run as one action.
+
+    Args:
+        graph: The graph.
+        entrypoint: Where it starts.
+        halt_after: After which actions it is done; a bare string is one name.
+
+    Raises:
+        UnknownNameError: A name is no action of the graph.
+    """
+
+    graph: Graph
+    entrypoint: str
+    halt_after: Sequence[str] | str = ()
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "halt_after", list(names(self.halt_after)))
+        known = [action.name for action in self.graph.actions]
+        for name in (self.entrypoint, *self.halt_after):
+            if name not in known and name not in self.graph.choices:
+                raise UnknownNameError(f"RunnableGraph names {name!r}, no action of it. {did_you_mean(name, known)}")
+
+    @classmethod
+    def create(cls, from_: Any) -> RunnableGraph:
+        """The same for an action, which is a graph of one, or a graph that is one already."""
+        if isinstance(from_, RunnableGraph):
+            return from_
+        made = as_action(from_)
+        return cls(Graph.of_one(made), made.name, [made.name])
+
+    @property
+    def name(self) -> str:
+        """What it is called among others."""
+        return self.entrypoint
+
+
+@dataclass
+class SubGraphTask:
+    """One child of a parallel action.
+
+    Attributes:
+        graph: What to run; `action=` does the same for a single action.
+        inputs: Inputs of the child.
+        state: The state it starts from.
+        application_id: Its id; by default H(partition, parent, parent's sequence id, key), the same when the parent's
+            step is tried again and another one at the next visit.
+        key: What tells it from its siblings; by default its position.
+        timeout: The longest it may take, in seconds. A plain `def` that is running is not torn off: its branch counts
+            as timed out, and the map waits for it to return.
+        tracker: "cascade" to inherit the parent's, None for none, or one of its own.
+        state_persister: Likewise.
+        state_initializer: Likewise.
+    """
+
+    graph: RunnableGraph | Action | Callable[..., Any] | None = None
+    inputs: Mapping[str, Any] = field(default_factory=dict)
+    state: State[Any] = field(default_factory=State)
+    application_id: str | None = None
+    tracker: Any = "cascade"
+    state_persister: Any = "cascade"
+    state_initializer: Any = "cascade"
+    action: RunnableGraph | Action | Callable[..., Any] | None = None
+    key: str | None = None
+    timeout: float | None = None
+
+    def __post_init__(self) -> None:
+        given = self.graph if self.graph is not None else self.action
+        if given is None:
+            raise BuildError("SubGraphTask(...) has nothing to run: pass graph= or action=.")
+        self.graph = self.action = RunnableGraph.create(given)
+
+    @property
+    def runnable(self) -> RunnableGraph:
+        """What it runs."""
+        assert isinstance(self.graph, RunnableGraph)
+        return self.graph
+
+
+def child_id(context: ApplicationContext, key: str) -> str:
+    """The id of a child: the same on a retry of the step, new on the next visit."""
+    text = "\x00".join((context.partition_key or "", context.app_id, str(context.sequence_id), key))
+    return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+def bind_from_state(action: Action | Callable[..., Any], **inputs: str) -> Callable[[State[Any]], Action]:
+    """For a map's `action`: some inputs of an action are taken from the state of each child.
+
+    Args:
+        action: An action made by `@action`.
+        inputs: From an input's name to the state key it comes from.
+
+    Returns:
+        An action that reads those keys besides its own.
+
+    Example:
+        >>> query_llm = bind_from_state(query_llm, model="model_to_ask")
+    """
+    return _FromState(as_action(action), inputs)  # type: ignore[return-value]
+
+
+class _FromState(Action):
+    """An action some of whose inputs come from the state."""
+
+    def __init__(self, inner: Action, keys: Mapping[str, str]) -> None:
+        known = inner.contract.parameters.names
+        for name in keys:
+            if name not in known:
+                raise BuildError(
+                    f"bind_from_state() on '{inner.name}': no input is named {name!r}. {did_you_mean(name, known)}"
+                )
+        self.inner, self.keys = inner, dict(keys)
+        self.reads = sorted({*names(inner.reads), *keys.values()})
+        self.writes, self.tags, self.options = inner.writes, inner.tags, inner.options
+        self._name = inner.name
+
+    def problems(self) -> list[BuildError]:
+        return self.inner.problems()
+
+    @property
+    def description(self) -> str:
+        return self.inner.description
+
+    async def perform(self, runtime: Any, state: State[Any], inputs: dict[str, Any]) -> tuple[Any, State[Any]]:
+        taken = {name: state[key] for name, key in self.keys.items()}
+        return await self.inner.perform(runtime, state, {**inputs, **taken})
+
+    def _entry(self) -> tuple[Callable[..., Any], int]:
+        return self.inner._entry()
+
+    def _bound(self) -> Any:
+        return {*self.keys, *self.inner._bound()}
+
+
