@@ -147,7 +147,8 @@ class AsyncRuntime:
         import asyncio
 
         try:
-            return await asyncio.wait_for(asyncio.wrap_future(signal), seconds)
+            async with asyncio.timeout(seconds):  # asyncio.wait_for swallows a cancellation that comes with the result
+                return await asyncio.wrap_future(signal)
         except TimeoutError:
             raise ActionTimeoutError(f"nothing came within {seconds:g} seconds.") from None
 

@@ -2,58 +2,22 @@
 
 from __future__ import annotations
 
-import asyncio
 import dataclasses
+import gc
 from collections.abc import Iterator
-from typing import Any, Literal
 
 import pytest
-from faulty_server import FaultyServer, Scenario
-from pydantic import BaseModel
 
 import agentflow.llm
-from agentflow.llm import limits
-
-OPENAI = "openai/gpt-4o-mini"
-ANTHROPIC = "anthropic/claude-sonnet-4-5"
-KEY = "sk-canary-0123456789abcdef"
-
-#: Short enough for tests, long enough for a machine that is busy.
-QUICK = agentflow.llm.RetryPolicy(backoff=0.02, max_backoff=0.05, timeout=5.0, deadline=20.0)
+from agentflow.llm import backend, limits
+from tests.llm.driving import ANTHROPIC, OPENAI, Driver, warm_up
+from tests.llm.faulty_server import FaultyServer
 
 
-class Choice(BaseModel):
-    """The next action."""
-
-    next_action: Literal["draft", "send"]
-    reason: str
-
-
-class Driver:
-    """Calls a verb in one colour, so that a test is written once."""
-
-    def __init__(self, colour: str) -> None:
-        self.colour = colour
-
-    def __call__(self, verb: str, *args: Any, **options: Any) -> Any:
-        if self.colour == "blocking":
-            return getattr(agentflow.llm, verb)(*args, **options)
-        return asyncio.run(getattr(agentflow.llm, f"a{verb}")(*args, **options))
-
-    def pieces(self, stream_of: Any, into: list[str]) -> Any:
-        """Read a whole stream into a list; the stream, for its facts. `stream_of` gets the verb to call."""
-        if self.colour == "blocking":
-            stream = stream_of(agentflow.llm.stream)
-            into.extend(stream)
-            return stream
-
-        async def read() -> Any:
-            stream = stream_of(agentflow.llm.astream)
-            async for piece in stream:
-                into.append(piece)
-            return stream
-
-        return asyncio.run(read())
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Litellm's own warnings against newer pydantics, for where warnings are errors."""
+    item.add_marker(pytest.mark.filterwarnings("ignore:Accessing the 'model_:DeprecationWarning"))
+    item.add_marker(pytest.mark.filterwarnings("ignore:Item .* is using the .ReadOnly. qualifier:UserWarning"))
 
 
 @pytest.fixture(scope="session")
@@ -61,6 +25,8 @@ def server() -> Iterator[FaultyServer]:
     with FaultyServer().serving() as server:
         warm_up(server)
         yield server
+    backend.load().in_memory_llm_clients_cache.flush_cache()
+    gc.collect()  # litellm keeps the clients of ended event loops: they go here, not in the middle of somebody's import
 
 
 @pytest.fixture(params=["blocking", "waiting"])
@@ -80,18 +46,3 @@ def fresh_limits() -> Iterator[None]:
     limits.forget_failures()
     yield
     agentflow.llm.configure(**dataclasses.asdict(before))
-
-
-def at(scenario: Scenario, model: str, **options: Any) -> dict[str, Any]:
-    """The options that send a call for `model` to a scenario."""
-    base = scenario.base if model.startswith("anthropic") else f"{scenario.base}/v1"
-    return {"api_base": base, "api_key": KEY, "policy": QUICK, "max_tokens": 50, **options}
-
-
-def warm_up(server: FaultyServer) -> None:
-    """What litellm and instructor import at their first use takes longer than the time-outs under test."""
-    for model in (OPENAI, ANTHROPIC):
-        for colour in ("blocking", "waiting"):
-            options = at(server.scenario(), model)
-            Driver(colour)("structured", Choice, model, "warm up", **options)
-            Driver(colour).pieces(lambda verb, model=model, options=options: verb(model, "warm up", **options), [])

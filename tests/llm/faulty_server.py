@@ -177,9 +177,13 @@ def _handler(server: FaultyServer) -> type[BaseHTTPRequestHandler]:
             if fault.isdigit():
                 said = f"the server says {fault} to {scenario.keys[-1]}"
                 error = {"error": {"type": "fault", "message": said}}
-                return self.send(int(fault), json.dumps(error).encode(), scenario.headers)
-            if body.get("stream") and fault in ("none", "cut-stream", "drip"):
-                return self.send_stream(scenario, fault, body["model"])
+                self.send(int(fault), json.dumps(error).encode(), scenario.headers)
+            elif body.get("stream") and fault in ("none", "cut-stream", "drip"):
+                self.send_stream(scenario, fault, body["model"])
+            else:
+                self.send_whole(scenario, body, fault)
+
+        def send_whole(self, scenario: Scenario, body: dict[str, Any], fault: str) -> None:
             text = TEXTS.get(fault, scenario.text)
             if "input" in body:
                 payload = embedding_body(body["input"])
@@ -216,7 +220,11 @@ def _handler(server: FaultyServer) -> type[BaseHTTPRequestHandler]:
 
         def send(self, status: int, body: bytes, headers: dict[str, str]) -> None:
             self.send_response(status)
-            for name, value in {"content-type": "application/json", "content-length": str(len(body)), **headers}.items():
+            for name, value in {
+                "content-type": "application/json",
+                "content-length": str(len(body)),
+                **headers,
+            }.items():
                 self.send_header(name, value)
             self.end_headers()
             self.wfile.write(body)

@@ -7,13 +7,13 @@ import time
 from dataclasses import replace
 
 import pytest
-from conftest import ANTHROPIC, KEY, OPENAI, QUICK, Choice, Driver, at
-from faulty_server import FOR_EVER, HEALTHY, FaultyServer
 
 from agentflow.errors import InputError, ProviderError
 from agentflow.llm import ToolCall
 from agentflow.runtime import CURRENT_STEP
 from agentflow.usage import Usage
+from tests.llm.driving import ANTHROPIC, KEY, OPENAI, QUICK, Choice, Driver, at
+from tests.llm.faulty_server import FOR_EVER, HEALTHY, FaultyServer
 
 LOCAL = "openai/a-model-of-our-own"
 
@@ -192,8 +192,8 @@ def test_usage_goes_to_the_running_step_also_when_the_call_fails(
     token = CURRENT_STEP.set(step)
     try:
         answer = call("structured", Choice, OPENAI, "Which?", **at(server.scenario(), OPENAI))
+        options = at(server.scenario("prose-not-JSON", FOR_EVER), OPENAI)
         with pytest.raises(ProviderError):
-            options = at(server.scenario("prose-not-JSON", FOR_EVER), OPENAI)
             call("structured", Choice, OPENAI, "Which?", **options)
     finally:
         CURRENT_STEP.reset(token)

@@ -8,17 +8,19 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
-from conftest import ANTHROPIC, OPENAI, QUICK, Choice, Driver, at
-from faulty_server import FOR_EVER, PERMANENT, REPLY_FAULTS, TRANSIENT, FaultyServer
 
 from agentflow.errors import ProviderError
 from agentflow.llm import limits
+from tests.llm.driving import ANTHROPIC, OPENAI, QUICK, Choice, Driver, at
+from tests.llm.faulty_server import FOR_EVER, PERMANENT, REPLY_FAULTS, TRANSIENT, FaultyServer
 
 MODELS = (OPENAI, ANTHROPIC)
 COLOURS = ("blocking", "waiting")
 ENDLESS = replace(QUICK, retries=1000, backoff=0.2, max_backoff=0.6, timeout=0.4, deadline=1.0)
 KINDS = {
-    **dict.fromkeys(("500", "502", "503", "529", "garbage", "truncated", "empty", "wrong-schema", "bad-utf8"), "server"),
+    **dict.fromkeys(
+        ("500", "502", "503", "529", "garbage", "truncated", "empty", "wrong-schema", "bad-utf8"), "server"
+    ),
     **dict.fromkeys(("reset", "cut-body"), "connection"),
     **dict.fromkeys(("408", "hang"), "timeout"),
     **dict.fromkeys(("401", "403"), "auth"),

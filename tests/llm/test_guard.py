@@ -9,11 +9,11 @@ from typing import Any
 import httpx
 import pytest
 import respx
-from conftest import KEY, OPENAI, QUICK, Driver, at
-from faulty_server import FaultyServer, openai_body
 
 from agentflow.errors import ProviderError, RealCallError
 from agentflow.llm import guard
+from tests.llm.driving import KEY, OPENAI, QUICK, Driver, at
+from tests.llm.faulty_server import FaultyServer, openai_body
 
 URL = "https://api.openai.com/v1/chat/completions"
 

@@ -7,8 +7,6 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import pytest
-from conftest import OPENAI, QUICK, Driver, at
-from faulty_server import FOR_EVER, FaultyServer
 
 import agentflow.llm
 from agentflow.errors import ProviderError
@@ -16,6 +14,8 @@ from agentflow.llm import limits
 from agentflow.llm.faults import Fault, FaultError
 from agentflow.llm.limits import Gate
 from agentflow.runtime import ASYNC, BLOCKING, run_blocking
+from tests.llm.driving import OPENAI, QUICK, Driver, at
+from tests.llm.faulty_server import FOR_EVER, FaultyServer
 
 SERVER_FAULT = Fault("server", "it broke", 500, transient=True)
 ONCE = replace(QUICK, retries=0)
@@ -49,7 +49,7 @@ def test_a_call_that_finds_no_room_before_its_deadline_says_so(server: FaultySer
 
     with agentflow.llm.stream(OPENAI, "count", **options) as stream:
         next(stream)
-        with pytest.raises(ProviderError, match="1 calls to .* were under way all the time") as caught:
+        with pytest.raises(ProviderError, match=r"1 calls to .* were under way all the time") as caught:
             call("complete", OPENAI, "hello", deadline=0.2, **options)
     after = call("complete", OPENAI, "hello", **options)
 

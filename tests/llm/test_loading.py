@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
+from pathlib import Path
 
 import pytest
 
@@ -17,7 +19,10 @@ HEAVY = ("litellm", "openai", "instructor", "pydantic", "tenacity", "httpx", "re
 
 
 def run(code: str) -> str:
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    path = os.pathsep.join(map(os.path.abspath, sys.path))
+    command = [sys.executable, "-c", code]
+    environment = {**os.environ, "PYTHONPATH": path}
+    done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=120, env=environment)
     assert "" == done.stderr
     return done.stdout.strip()
 
@@ -29,11 +34,9 @@ def test_importing_the_layer_loads_no_third_party_library() -> None:
 
 
 def test_loading_litellm_reaches_for_no_network_and_reads_no_env_file(
-    tmp_path: object, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.chdir(str(tmp_path))
-    with open(".env", "w") as file:
-        file.write("STRAY_SETTING=1\n")
+    (tmp_path / ".env").write_text("STRAY_SETTING=1\n")
     for name in (*backend.SWITCHES, "STRAY_SETTING"):
         monkeypatch.delenv(name, raising=False)
     code = """
@@ -44,6 +47,10 @@ from agentflow.llm import backend
 backend.load()
 print(seen, os.environ.get("STRAY_SETTING"))
 """
+
+    before = [os.path.abspath(entry) for entry in sys.path]
+    monkeypatch.setattr(sys, "path", before)
+    monkeypatch.chdir(tmp_path)
 
     assert "[] None" == run(code)
 
@@ -56,10 +63,9 @@ def test_a_missing_library_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_an_import_error_inside_a_library_is_not_taken_for_a_missing_one(
-    tmp_path: object, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with open(f"{tmp_path}/broken_library.py", "w") as file:
-        file.write("import something_else_entirely\n")
+    (tmp_path / "broken_library.py").write_text("import something_else_entirely\n")
     monkeypatch.syspath_prepend(str(tmp_path))
 
     with pytest.raises(ModuleNotFoundError, match="something_else_entirely"):
@@ -86,4 +92,4 @@ def test_retry_after_is_read_in_every_form(headers: dict[str, str], seconds: flo
 def test_retry_after_as_a_date_is_the_time_until_then() -> None:
     moment = format_datetime(datetime.now(UTC) + timedelta(seconds=30), usegmt=True)
 
-    assert 29.5 == pytest.approx(retry_after({"retry-after": moment}), abs=1.0)
+    assert pytest.approx(retry_after({"retry-after": moment}), abs=1.0) == 29.5

@@ -7,12 +7,12 @@ import traceback
 from dataclasses import replace
 
 import pytest
-from conftest import KEY, OPENAI, QUICK, Driver, at
-from faulty_server import FaultyServer
 
 from agentflow.errors import ProviderError
 from agentflow.llm import redact
 from agentflow.llm.requests import build
+from tests.llm.driving import KEY, OPENAI, QUICK, Driver, at
+from tests.llm.faulty_server import FaultyServer
 
 
 @pytest.mark.parametrize("fault", ["400", "401", "429", "500", "garbage", "wrong-schema", "reset"])

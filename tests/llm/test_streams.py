@@ -6,12 +6,12 @@ import asyncio
 from typing import Any
 
 import pytest
-from conftest import OPENAI, Driver, at
-from faulty_server import FOR_EVER, FaultyServer, Scenario
 
 import agentflow.llm
 from agentflow.errors import ProviderError
 from agentflow.llm import limits
+from tests.llm.driving import OPENAI, Driver, at
+from tests.llm.faulty_server import FOR_EVER, FaultyServer, Scenario
 
 TEXT = "one |two |three"
 PIECES = ["one ", "two ", "three"]
@@ -40,9 +40,7 @@ def test_nothing_is_sent_before_the_first_piece_is_asked_for(server: FaultyServe
 
 
 @pytest.mark.parametrize("fault", ["500", "429", "reset", "garbage", "truncated", "empty", "wrong-schema", "cut-body"])
-def test_a_fault_before_the_first_piece_is_survived(
-    server: FaultyServer, call: Driver, model: str, fault: str
-) -> None:
+def test_a_fault_before_the_first_piece_is_survived(server: FaultyServer, call: Driver, model: str, fault: str) -> None:
     scenario = server.scenario(fault, 1, text=TEXT)
     pieces: list[str] = []
 

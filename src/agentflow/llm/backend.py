@@ -11,6 +11,8 @@ import importlib
 import logging
 import os
 import sys
+import warnings
+from collections.abc import Coroutine
 from typing import Any, Final
 
 from agentflow.errors import MissingExtraError, ProviderError
@@ -52,12 +54,16 @@ def _import_litellm() -> Any:
     for name, value in SWITCHES.items():
         os.environ.setdefault(name, value)
     litellm = required("litellm")
+    for message in ("Accessing the 'model_", r"Item .* is using the .ReadOnly. qualifier"):
+        # litellm against newer pydantics; where warnings are errors, every stream would break
+        warnings.filterwarnings("ignore", message, module=r"litellm\.|pydantic\.")
     litellm.suppress_debug_info = True
     litellm.disable_aiohttp_transport = True
     litellm.DEFAULT_MAX_RETRIES = 0  # what embeddings take instead of a `max_retries` of 0
     for name in ("LiteLLM", "LiteLLM Router", "LiteLLM Proxy", "openai", "instructor"):
         logging.getLogger(name).addFilter(_without_keys)
     _send_only_once()
+    _log_only_to_listeners(litellm)
     deadline.install()
     return litellm
 
@@ -111,7 +117,7 @@ def key_for(provider: str, api_key: str | None, api_base: str | None) -> str | N
 
 
 def _send_only_once() -> None:
-    """litellm's own async client sends a request again by itself when the connection breaks; ours is the only retry."""
+    """Take away the second try that litellm's own async client makes when a connection breaks: ours are enough."""
     handler = importlib.import_module("litellm.llms.custom_httpx.http_handler").AsyncHTTPHandler
 
     async def fail(self: object, *args: object, **kwargs: object) -> None:
@@ -120,6 +126,25 @@ def _send_only_once() -> None:
 
     if hasattr(handler, "single_connection_post_request"):
         handler.single_connection_post_request = fail
+
+
+def _log_only_to_listeners(litellm: Any) -> None:
+    """Keep callbacks out of the way when there are none.
+
+    litellm queues a coroutine for its callbacks after every async call all the same; whatever is still queued when the
+    event loop ends is never awaited, and is warned about at some later moment.
+    """
+    worker = importlib.import_module("litellm.litellm_core_utils.logging_worker").GLOBAL_LOGGING_WORKER
+    enqueue = getattr(worker, "ensure_initialized_and_enqueue", None)
+    listeners = ("callbacks", "success_callback", "_async_success_callback")
+
+    def enqueue_for_listeners(async_coroutine: Coroutine[Any, Any, object]) -> None:
+        if enqueue is not None and any(getattr(litellm, name, None) for name in listeners):
+            enqueue(async_coroutine)
+        else:
+            async_coroutine.close()
+
+    worker.ensure_initialized_and_enqueue = enqueue_for_listeners
 
 
 def _without_keys(record: logging.LogRecord) -> bool:

@@ -30,7 +30,7 @@ def ending_in(seconds: float) -> Iterator[None]:
 
 
 def install() -> None:
-    """Let every connection that httpx opens from now on heed `ending_in`. Once a process; outside of it nothing changes."""
+    """Let every connection that httpx opens from now on heed `ending_in`; outside of it nothing changes."""
     httpcore = importlib.import_module("httpcore")
     connect = httpcore.SyncBackend.connect_tcp
 
@@ -42,7 +42,7 @@ def install() -> None:
 
 
 def _timely(httpcore: Any) -> Callable[[Any], Any]:
-    """httpcore's network stream with a `read` that knows when to end; a function, for httpcore is not there on import."""
+    """A network stream of httpcore's whose `read` knows when to end; its base class is not there on import."""
 
     class TimelyStream(httpcore.NetworkStream):  # type: ignore[misc]
         def __init__(self, stream: Any) -> None:

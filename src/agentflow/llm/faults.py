@@ -28,7 +28,8 @@ _TIMEOUTS: Final = frozenset({"Timeout", "APITimeoutError", "TimeoutException", 
 #: What litellm puts before a provider's own words, and where it begins to quote raw responses or advise on litellm.
 _PREFIX: Final = re.compile(r"(?:(?:litellm\.)?\w*(?:Error|Exception|Timeout)(?: \w*Error)?\s*[:-]\s*)+")
 _NOISE: Final = re.compile(
-    r",? Received response|,? Original Response:|\. Handle with `litellm|,? Raw keys:|[. ]*Original exception:|\. Error_str"
+    r",? Received response|,? Original Response:|\. Handle with `litellm|,? Raw keys:"
+    r"|[. ]*Original exception:|\. Error_str"
 )
 _LIBRARIES: Final = frozenset({"litellm", "openai", "httpx", "httpcore", "h11", "anyio"})
 _BROKEN_BODY: Final = (json.JSONDecodeError, UnicodeDecodeError)
@@ -72,7 +73,9 @@ def fault_of(error: Exception, *secrets: str | None) -> Fault:
     if status is None:
         return _unanswered(error, reason)
     transient = status in TRANSIENT_STATUSES or status >= 500
-    return Fault(_kind(status), f"HTTP {status}: {reason}", status, retry_after(headers) if transient else None, transient)
+    return Fault(
+        _kind(status), f"HTTP {status}: {reason}", status, retry_after(headers) if transient else None, transient
+    )
 
 
 def comes_from_provider(error: BaseException) -> bool:

@@ -46,6 +46,7 @@ class Call:
 
     @property
     def deadline(self) -> float:
+        """When the whole call must be over, on the monotonic clock."""
         return self.started + self.policy.deadline
 
     def pay(self, usage: Usage) -> None:
@@ -72,6 +73,7 @@ class Call:
         return gate_of(self.api_base or self.provider(model))
 
     def provider(self, model: str) -> str:
+        """Who serves `model`."""
         return backend.provider_of(model, self.api_base)
 
 
@@ -219,8 +221,7 @@ async def perform(
 
 
 async def bounded(runtime: Runtime, seconds: float, talk: Coroutine[Any, Any, T]) -> T:
-    """Await `talk`, an exchange with a provider, for at most `seconds`: cancelled when async, cut off at the next read
-    when blocking."""
+    """Await an exchange with a provider for at most `seconds`: async it is cancelled, blocking its next read fails."""
     await_it = runtime.pick(_in_line, runtime.within)
     with inside_call(), ending_in(seconds):
         return await await_it(seconds, talk)

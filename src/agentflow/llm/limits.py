@@ -47,6 +47,8 @@ class Gate:
         """Wait for room, at most `seconds`; raise `FaultError` when there is none or the circuit is open.
 
         Args:
+            runtime: Waits, in the colour of the call.
+            seconds: The longest wait for room.
             started: This call has been tried before, so an open circuit is something to wait for, not to fail on.
         """
         place: Future[None] | None = None

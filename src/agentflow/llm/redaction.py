@@ -15,7 +15,8 @@ HIDDEN: Final = "[redacted]"
 _SHAPES: Final = (
     re.compile(r"\b(?:sk|pk|rk|gsk|xai|hf|ghp|AKIA|AIza)[-_A-Za-z0-9]{8,}"),
     re.compile(
-        r"(?i)((?:\b(?:x-api-key|api[-_ ]?key|authorization)\b[\"']?\s*[:=]\s*[\"']?)(?:bearer\s+)?|\bbearer\s+)[^\s\"',&}]{4,}"
+        r"(?i)(\b(?:x-api-key|api[-_ ]?key|authorization)\b[\"']?\s*[:=]\s*[\"']?(?:bearer\s+)?|\bbearer\s+)"
+        r"[^\s\"',&}]{4,}"
     ),
 )
 _SECRET_NAME: Final = re.compile(r"(?:_API_KEY|_ACCESS_KEY|_TOKEN|_SECRET)$")

@@ -60,11 +60,15 @@ class Request:
     parameters: Mapping[str, Any] = field(default_factory=dict)
 
     def call(self) -> Call:
+        """A new call that asks this; its clock starts now."""
         return Call(self.models, self.policy, self.api_base, self.api_key)
 
     def arguments(self, model: str, seconds: float) -> dict[str, Any]:
-        """Keyword arguments for litellm, its own retries off. Parameters a model does not know are left out, tools
-        excepted: an answer without the tools that were asked for would be an answer to another question."""
+        """Keyword arguments for litellm, its own retries off.
+
+        Parameters a model does not know are left out, tools excepted: an answer without the tools that were asked for
+        would be an answer to another question.
+        """
         provider = backend.provider_of(model, self.api_base)
         arguments = {
             "model": model,

@@ -34,9 +34,11 @@ def choice_of(response: Any) -> Any:
 
 
 def text_of(choice: Any) -> str:
+    """What the model said; "" when it said nothing."""
     return choice.message.content or ""
 
 
 def tool_calls_of(choice: Any) -> tuple[ToolCall, ...]:
+    """The tools the model wants called."""
     calls = getattr(choice.message, "tool_calls", None) or ()
     return tuple(ToolCall(call.id or "", call.function.name or "", call.function.arguments or "") for call in calls)

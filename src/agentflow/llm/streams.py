@@ -43,7 +43,7 @@ def stream(model: str, messages: str | Sequence[Message], **options: Unpack[Opti
 
 
 def astream(model: str, messages: str | Sequence[Message], **options: Unpack[Options]) -> AsyncTextStream:
-    """`stream` for async code: `async for piece in astream(...)`, with the same parameters, facts and errors."""
+    """The twin of `stream` for async code: iterate with `async for`; the same parameters, facts and errors."""
     return AsyncTextStream(ASYNC, build(model, messages, options))
 
 
@@ -142,8 +142,10 @@ class _Opened:
 
     @property
     def says_something(self) -> bool:
-        """Text, a tool call, or at least the provider's count of tokens. litellm makes a proper end of any body at all,
-        so that an error page looks like an empty answer."""
+        """Whether text came, a tool call, or at least the provider's count of tokens.
+
+        litellm makes a proper end of any body at all, so that an error page looks like an empty answer.
+        """
         counted = any(getattr(chunk, "usage", None) for chunk in self.seen)
         return bool(self.first or counted or any(_calls_tool(chunk) for chunk in self.seen))
 

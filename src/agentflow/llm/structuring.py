@@ -167,8 +167,11 @@ def _shape_of(response_model: type[Any]) -> _Shape:
 
 
 def _parse(response: Any, text: str, response_model: type[T], mode: Mode) -> T:
-    """A clean answer is read by the pydantic model itself, which is all instructor would do, in a tenth of the time;
-    everything else is read by instructor: fenced answers, and types that are no pydantic models."""
+    """Read an answer.
+
+    A clean one is read by the pydantic model itself, which is all instructor would do, in a tenth of the time.
+    instructor reads everything else: fenced answers, and types that are no pydantic models.
+    """
     fenced = mode == "md_json" or text.lstrip().startswith("```")
     read_json = getattr(response_model, "model_validate_json", None)
     value: T
