@@ -1,5 +1,7 @@
 """Many children at once: the same action over many states, many actions over one state, agents inside agents."""
 
+from agentflow.parallel.compare import acompare, compare
+from agentflow.parallel.comparison import Cell, Comparison, Verdict
 from agentflow.parallel.executors import MultiThreadedExecutor
 from agentflow.parallel.maps import (
     MapActions,
@@ -15,6 +17,8 @@ from agentflow.parallel.subgraph import subgraph
 from agentflow.parallel.tasks import RunnableGraph, SubGraphTask, bind_from_state
 
 __all__ = [
+    "Cell",
+    "Comparison",
     "MapActions",
     "MapActionsAndStates",
     "MapStates",
@@ -23,8 +27,11 @@ __all__ = [
     "RunnableGraph",
     "SubGraphTask",
     "TaskBasedParallelAction",
+    "Verdict",
+    "acompare",
     "astream_tasks",
     "bind_from_state",
+    "compare",
     "first",
     "map_reduce_action",
     "quorum",
