@@ -7,6 +7,7 @@ import time
 from dataclasses import replace
 
 import pytest
+from pydantic import BaseModel
 
 from agentflow.errors import InputError, ProviderError
 from agentflow.llm import ToolCall
@@ -111,6 +112,39 @@ def test_the_schema_is_enforced_where_the_provider_can(server: FaultyServer, cal
     wanted = scenario.bodies[0]["response_format"]
     assert "json_schema" == wanted["type"]
     assert ["draft", "send"] == wanted["json_schema"]["schema"]["properties"]["next_action"]["enum"]
+
+
+class Open(BaseModel):
+    """A model with a default and a free-form part, to which no provider can be held to the letter."""
+
+    next_action: str
+    notes: dict[str, str] = {}
+
+
+class Nested(BaseModel):
+    """A model that can be, with another one inside of it."""
+
+    choices: list[Choice]
+    doubt: float | None
+
+
+def test_the_schema_is_strict_where_it_can_be(server: FaultyServer, call: Driver) -> None:
+    answers = {Choice: HEALTHY, Nested: f'{{"choices": [{HEALTHY}], "doubt": null}}', Open: HEALTHY}
+    sent = {}
+    for wanted, text in answers.items():
+        scenario = server.scenario(text=text)
+        call("structured", wanted, OPENAI, "Which?", **at(scenario, OPENAI))
+        sent[wanted] = scenario.bodies[0]["response_format"]["json_schema"]
+
+    assert [True, True, None] == [sent[wanted].get("strict") for wanted in answers]
+    assert sent[Choice]["schema"]["additionalProperties"] is False
+    assert sent[Nested]["schema"]["$defs"]["Choice"]["additionalProperties"] is False
+
+
+def test_a_type_that_is_no_pydantic_model_is_read_by_instructor(server: FaultyServer, call: Driver) -> None:
+    scenario = server.scenario(text='{"content": 7}')
+
+    assert 7 == call("structured", int, OPENAI, "How many?", **at(scenario, OPENAI)).value
 
 
 def test_a_fenced_answer_is_read_in_both_modes(server: FaultyServer, call: Driver) -> None:

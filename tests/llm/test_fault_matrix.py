@@ -16,7 +16,7 @@ from tests.llm.faulty_server import FOR_EVER, PERMANENT, REPLY_FAULTS, TRANSIENT
 
 MODELS = (OPENAI, ANTHROPIC)
 COLOURS = ("blocking", "waiting")
-ENDLESS = replace(QUICK, retries=1000, backoff=0.2, max_backoff=0.6, timeout=0.4, deadline=1.0)
+ENDLESS = replace(QUICK, retries=1000, backoff=0.05, max_backoff=0.6, timeout=0.4, deadline=1.0)
 KINDS = {
     **dict.fromkeys(
         ("500", "502", "503", "529", "garbage", "truncated", "empty", "wrong-schema", "bad-utf8"), "server"

@@ -1,6 +1,7 @@
 """The one place that talks to a provider: litellm below, one layer of retries, usage and cost above.
 
-Every verb has an `a` twin for async code. Importing this loads no third-party library; the first call does.
+Every verb has an `a` twin for async code. Importing this loads no third-party library; the first call does. What must
+not live here: graphs, actions and deciders, which call these verbs like anybody else.
 """
 
 from agentflow.llm.completing import acomplete, complete

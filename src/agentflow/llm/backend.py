@@ -149,7 +149,10 @@ def _log_only_to_listeners(litellm: Any) -> None:
 
 def _without_keys(record: logging.LogRecord) -> bool:
     """A logging filter that keeps every record and takes the keys out of it."""
-    message = record.getMessage()
+    try:
+        message = record.getMessage()
+    except (TypeError, ValueError):  # its arguments do not fit its text, which is for the handler to complain about
+        return True
     clean = redact(message)
     if clean != message:
         record.msg, record.args = clean, None

@@ -29,7 +29,7 @@ def redact(text: str, *secrets: str | None) -> str:
     'Incorrect API key provided: [redacted].'
     """
     for secret in (*secrets, *_environment_secrets()):
-        if secret and len(secret) >= 6:
+        if secret and len(secret) >= 8:
             text = text.replace(secret, HIDDEN)
     text = _SHAPES[0].sub(HIDDEN, text)
     return _SHAPES[1].sub(lambda found: f"{found[1]}{HIDDEN}", text)

@@ -26,6 +26,11 @@ T = TypeVar("T")
 #: "json_schema": the provider enforces the schema where it can. "md_json": the schema is in the prompt only.
 Mode = Literal["json_schema", "md_json"]
 
+#: The words of a schema every provider with strict schemas knows.
+_EXACT: Final = frozenset(
+    {"$defs", "$ref", "anyOf", "const", "description", "enum", "items", "properties", "required", "title", "type"}
+)
+
 _PROMPT: Final = "Answer with one JSON object that is valid against this JSON schema, and with nothing else:\n{schema}"
 _REASK: Final = "That answer cannot be used: {reason}. Answer again, with one valid JSON object and nothing else."
 _TOO_LONG: Final = "Your last answer was cut off because it was too long. Answer again, and be brief."
@@ -96,6 +101,8 @@ async def _structured(runtime: Runtime, response_model: type[T], mode: Mode, req
         call.pay(usage_of(response, model, call.provider(model)))
         return with_model(model).read(response)
 
+    if response_model not in _shapes:
+        await runtime.offload(_shape_of, response_model)  # instructor's import would hold the event loop, once
     value, raw = await flow.perform(runtime, call, send, read)
     return Structured(value, call.settle(), tuple(call.log), raw)
 
@@ -145,10 +152,17 @@ class _Dialogue(Generic[T]):
 
 @dataclass(frozen=True, slots=True)
 class _Shape:
-    """What a pydantic model looks like from outside; computed once a class."""
+    """What a response model looks like from outside; computed once a class.
+
+    Attributes:
+        response_format: What a provider gets, to enforce it.
+        text: The schema as the model gets to read it.
+        prepared: What instructor reads answers into: the pydantic model, or one around a plain type.
+    """
 
     response_format: dict[str, Any]
     text: str
+    prepared: Any
 
 
 _shapes: weakref.WeakKeyDictionary[Any, _Shape] = weakref.WeakKeyDictionary()
@@ -159,11 +173,44 @@ def _shape_of(response_model: type[Any]) -> _Shape:
     if shape is None:
         instructor = backend.required("instructor")
         prepare = backend.required("instructor.processing.response").handle_response_model
-        _, request = prepare(response_model, mode=instructor.Mode.JSON_SCHEMA, messages=[])
-        response_format = request["response_format"]
-        shape = _Shape(response_format, json.dumps(response_format["json_schema"]["schema"], ensure_ascii=False))
+        prepared, request = prepare(response_model, mode=instructor.Mode.JSON_SCHEMA, messages=[])
+        wanted = request["response_format"]["json_schema"]
+        text = json.dumps(wanted["schema"], ensure_ascii=False)
+        if _is_exact(wanted["schema"]):
+            wanted = {**wanted, "schema": _closed(wanted["schema"]), "strict": True}
+        shape = _Shape({"type": "json_schema", "json_schema": wanted}, text, prepared)
         _shapes[response_model] = shape
     return shape
+
+
+def _is_exact(schema: Any) -> bool:
+    """Whether a provider can be held to the schema to the letter: it uses nothing else, and leaves nothing open.
+
+    instructor never asks for that, so an answer could name a choice that does not exist; but a provider that is asked
+    to be strict refuses schemas it cannot be strict about. Source: OpenAI's guide to structured outputs, "Supported
+    schemas".
+    """
+    if isinstance(schema, list):
+        return all(map(_is_exact, schema))
+    if not isinstance(schema, dict):
+        return True
+    properties = schema.get("properties", {})
+    if not schema.keys() <= _EXACT or set(properties) != set(schema.get("required", ())):
+        return False
+    if schema.get("type") == "object" and not properties:
+        return False
+    inner = [schema.get("items"), schema.get("anyOf"), *properties.values(), *schema.get("$defs", {}).values()]
+    return all(map(_is_exact, inner))
+
+
+def _closed(schema: Any) -> Any:
+    """The schema with `additionalProperties: false` in every object of it."""
+    if isinstance(schema, list):
+        return [_closed(each) for each in schema]
+    if not isinstance(schema, dict):
+        return schema
+    closed = {word: _closed(value) for word, value in schema.items()}
+    return {**closed, "additionalProperties": False} if schema.get("type") == "object" else closed
 
 
 def _parse(response: Any, text: str, response_model: type[T], mode: Mode) -> T:
@@ -181,7 +228,7 @@ def _parse(response: Any, text: str, response_model: type[T], mode: Mode) -> T:
     modes = backend.required("instructor").Mode
     read = backend.required("instructor.processing.response").process_response
     chosen = modes.MD_JSON if fenced else modes.JSON_SCHEMA
-    value = read(response, response_model=response_model, stream=False, mode=chosen)
+    value = read(response, response_model=_shape_of(response_model).prepared, stream=False, mode=chosen)
     return value
 
 
