@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import copy
 import functools
+import importlib
 import inspect
+import sys
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, cast, get_type_hints
+from typing import Any, ClassVar, Self, cast, get_type_hints
 
 from agentflow import typed
 from agentflow.errors import BuildError, ResultError, did_you_mean
@@ -138,6 +140,14 @@ class Action:
     def __repr__(self) -> str:
         return f"<action {self.name!r}>"
 
+    def __copy__(self) -> Self:
+        made = object.__new__(type(self))
+        vars(made).update(vars(self))
+        return made
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**vars(self), "_contract": None}  # worked out again where it arrives
+
     def problems(self) -> list[BuildError]:
         """What is wrong with this action on its own; empty when nothing is."""
         if type(self).run is Action.run:
@@ -235,6 +245,13 @@ class FunctionAction(Action):
     def with_name(self, name: str) -> FunctionAction:
         """A copy of this action under another name."""
         return cast(FunctionAction, super().with_name(name))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Sent to another process by the name its function is found by there, where that is this very action."""
+        found = _found(self.fn.__module__, self.fn.__qualname__)
+        if isinstance(found, FunctionAction) and found.fn is self.fn:
+            return _again, (self.fn.__module__, self.fn.__qualname__, self._name, self.bound)
+        return cast("tuple[Any, ...]", super().__reduce__())
 
     @property
     def description(self) -> str:
@@ -403,6 +420,20 @@ def annotated_model(fn: Callable[..., Any], argument: str) -> type[Any]:
     if not isinstance(hints.get(first), type):
         raise BuildError(f"'{name_of(fn)}' does not say which model it takes: annotate {first!r} or pass {argument}=.")
     return cast(type[Any], hints[first])
+
+
+def _found(module: str, qualname: str) -> object:
+    found: object = sys.modules.get(module)
+    for part in qualname.split("."):
+        found = getattr(found, part, None)
+    return found
+
+
+def _again(module: str, qualname: str, name: str | None, bound: dict[str, Any]) -> FunctionAction:
+    importlib.import_module(module)
+    made = copy.copy(cast(FunctionAction, _found(module, qualname)))
+    made._name, made.bound, made._contract = name, bound, None
+    return made
 
 
 def bind(fn: Action, **inputs: Any) -> FunctionAction:

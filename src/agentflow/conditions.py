@@ -5,6 +5,8 @@ What must not live here: choosing among several targets (`select/`), or how an e
 
 from __future__ import annotations
 
+import functools
+import operator
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, ClassVar
 
@@ -42,11 +44,12 @@ class Condition:
         if is_async(resolver):
             raise BuildError(f"condition '{name_of(resolver)}' is async, and conditions are pure: use Select(...) for it.")
         self.resolver = resolver
-        self.name = name or getattr(resolver, "__name__", "condition")
+        self.name: str = name or getattr(resolver, "__name__", "condition")
         self.optional_reads = frozenset(names(optional_keys or ()))
         self.reads = None if keys is None else frozenset(names(keys))
         self.equality: tuple[str, Any] | None = None
         self.literal: tuple[str, str] | None = None
+        self.recipe: tuple[Callable[..., Condition], tuple[Any, ...]] | None = None
         self._scope: Scope | None = None
         if self.reads is not None:
             self._scope = Scope(f"condition '{self.name}'", self.reads | self.optional_reads)
@@ -87,18 +90,22 @@ class Condition:
     # -- the algebra
 
     def __invert__(self) -> Condition:
-        return _combined(f"~{_inner(self)}", (self,), lambda state: not self.evaluate(state))
+        return _combined(f"~{_inner(self)}", operator.invert, (self,), lambda state: not self.evaluate(state))
 
     def __and__(self, other: Condition) -> Condition:
         name = f"{_inner(self)} & {_inner(other)}"
-        return _combined(name, (self, other), lambda state: self.evaluate(state) and other.evaluate(state))
+        return _combined(name, operator.and_, (self, other), lambda state: self.evaluate(state) and other.evaluate(state))
 
     def __or__(self, other: Condition) -> Condition:
         name = f"{_inner(self)} | {_inner(other)}"
-        return _combined(name, (self, other), lambda state: self.evaluate(state) or other.evaluate(state))
+        return _combined(name, operator.or_, (self, other), lambda state: self.evaluate(state) or other.evaluate(state))
 
     def __repr__(self) -> str:
         return f"condition: {self.name}"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Sent to another process as what it was made of."""
+        return self.recipe or (Condition, (self.reads, self.resolver, self.name, self.optional_reads))
 
 
 class _Default(Condition):
@@ -106,6 +113,7 @@ class _Default(Condition):
 
     def __init__(self) -> None:
         super().__init__((), lambda state: True, name="default")
+        self.recipe = (_the_default, ())
 
 
 class _Equal(Condition):
@@ -114,6 +122,7 @@ class _Equal(Condition):
     def __init__(self, key: str, value: Any, name: str) -> None:
         super().__init__((key,), lambda state: state[key] == value, name)
         self.equality = (key, value)
+        self.recipe = (_Equal, (key, value, name))
 
     def evaluate(self, state: State[Any]) -> bool:
         key, value = self.equality  # type: ignore[misc]
@@ -128,6 +137,7 @@ class _Expression(Condition):
         super().__init__(expression.reads, expression.evaluate, source)
         self.equality = expression.equality
         self.literal = _two_names(source)
+        self.recipe = (_Expression, (source,))
 
     def evaluate(self, state: State[Any]) -> bool:
         return bool(self.resolver(state))  # an expression can read nothing but the keys it names
@@ -157,7 +167,9 @@ def when(predicate: Callable[[State[Any]], Any] | None = None, /, *, reads: Iter
     if len(equals) == 1:
         (key, value), = equals.items()
         return _Equal(key, value, name)
-    return Condition(equals, lambda state: all(state[key] == value for key, value in equals.items()), name)
+    made = functools.reduce(operator.and_, (_Equal(key, value, f"{key} == {value!r}") for key, value in equals.items()))
+    made.name = name
+    return made
 
 
 def expr(expression: str) -> Condition:
@@ -188,20 +200,31 @@ def literal_when_unknown(condition: Condition, known: Iterable[str]) -> Conditio
     def equal(state: State[Any]) -> bool:
         return bool(state[key] == state.get(other, other))
 
-    return Condition((key,), equal, condition.name, optional_keys=(other,))
+    relaxed = Condition((key,), equal, condition.name, optional_keys=(other,))
+    relaxed.recipe = condition.recipe
+    return relaxed
+
+
+def _the_default() -> Condition:
+    return default
 
 
 default = Condition.default = _Default()
 
 
-def _combined(name: str, parts: tuple[Condition, ...], resolver: Callable[[State[Any]], bool]) -> Condition:
+def _combined(
+    name: str,
+    operation: Callable[..., Condition],
+    parts: tuple[Condition, ...],
+    resolver: Callable[[State[Any]], bool],
+) -> Condition:
     keys: set[str] | None = set()
     optional: set[str] = set()
     for part in parts:
         optional |= part.optional_reads
         keys = None if keys is None or part.reads is None else keys | part.reads
     combined = Condition(keys, resolver, name, optional)
-    combined.equality = None
+    combined.recipe = (operation, parts)
     return combined
 
 

@@ -44,12 +44,13 @@ class TypingSystem(Protocol):
 class Scope:
     """What one reader of the state declared: `owner` is how a message names it, such as "action 'draft'".
 
-    `writes` is None for one that may write anything: it makes the first state of a child.
+    One that `writes_anything` makes the first state of a child.
     """
 
     owner: str
     reads: frozenset[str]
-    writes: frozenset[str] | None = frozenset()
+    writes: frozenset[str] = frozenset()
+    writes_anything: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,6 +161,9 @@ class State(Mapping[str, Any], Generic[Data]):
         return f"State({self.get_all()!r})"
 
     __hash__ = None  # type: ignore[assignment]  # equal by content, and contents may be mutable
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return State, (self.get_all(), self._typing)
 
     def get_all(self) -> dict[str, Any]:
         """Every key that may be read here, in a new dict."""
@@ -315,7 +319,7 @@ def delta(state: State[Any]) -> StateDelta:
 
 def _derive(state: State[Any], kind: str, payload: dict[str, Any], changes: dict[str, Any]) -> State[Any]:
     scope = state._scope
-    if scope is not None and scope.writes is not None and not payload.keys() <= scope.writes:
+    if scope is not None and not payload.keys() <= scope.writes and not scope.writes_anything:
         raise _undeclared(scope, "writes", min(payload.keys() - scope.writes))
     new: State[Any] = object.__new__(State)
     new._values = {**state._values, **changes}
@@ -328,7 +332,7 @@ def _derive(state: State[Any], kind: str, payload: dict[str, Any], changes: dict
 def _grown(state: State[Any], key: str, items: list[Any]) -> _Log:
     value = state._values.get(key)
     if value.__class__ is _Log:
-        return cast(_Log, value).grown(items)
+        return value.grown(items)
     if value is not None and not isinstance(value, list | tuple):
         kind = type(value).__name__
         raise StateError(f"state[{key!r}] is of type {kind}, and only a list can be appended to: start it as a list.")

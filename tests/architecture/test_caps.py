@@ -31,7 +31,9 @@ def test_a_long_file_and_a_long_function_are_named(caps: ModuleType, tmp_path: P
 def test_deep_nesting_is_named_and_a_docstring_is_not_counted(caps: ModuleType, tmp_path: Path) -> None:
     path = tmp_path / "deep.py"
     path.write_text(
-        'def deep():\n    """' + "\n" * 50 + '"""\n    if 1:\n     for _ in x:\n      while 1:\n       with y:\n        pass\n'
+        'def deep():\n    """'
+        + "\n" * 50
+        + '"""\n    if 1:\n     for _ in x:\n      while 1:\n       with y:\n        pass\n'
     )
     assert [(f"{path}:deep", "nested 4 deep, more than 3")] == list(caps.breaches(path))
 

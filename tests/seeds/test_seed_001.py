@@ -208,9 +208,7 @@ class MultipleTaskExample(TaskBasedParallelAction):
                     state=state.update(prompt=prompt),
                     inputs={},
                     # stable hash -- up to you to ensure uniqueness
-                    application_id=hashlib.sha256(
-                        (context.application_id + action.name + prompt).encode()
-                    ).hexdigest(),
+                    application_id=hashlib.sha256((context.application_id + action.name + prompt).encode()).hexdigest(),
                     # a few other parameters we might add -- see advanced usage -- failure conditions, etc...
                 )
 

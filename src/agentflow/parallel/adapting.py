@@ -34,13 +34,18 @@ async def _listed_async(made: AsyncIterator[Any]) -> list[Any]:
 
 def with_inputs(given: Any) -> tuple[Any, Mapping[str, Any]]:
     """What a user yielded, and the inputs beside it."""
-    if isinstance(given, tuple) and len(given) == 2 and isinstance(given[1], Mapping) and not isinstance(given[1], State):
+    if (
+        isinstance(given, tuple)
+        and len(given) == 2
+        and isinstance(given[1], Mapping)
+        and not isinstance(given[1], State)
+    ):
         return given[0], given[1]
     return given, {}
 
 
 def wanted(fn: Callable[..., Any], /, **offered: Any) -> dict[str, Any]:
-    """Those of the offered arguments that a user's method declares."""
+    """Those of the offered arguments that a user's method declares; all of them for one that nobody has overridden."""
     declared = getattr(fn, "wanted", None)
     return offered if declared is None else {name: offered[name] for name in declared if name in offered}
 
@@ -54,6 +59,9 @@ def called(fn: Callable[..., Any], **offered: Any) -> Any:
 def adapted(written: Callable[..., Any]) -> Any:
     """A user's method that says which of the offered parameters it wants, written with `self` or without."""
     parameters = list(inspect.signature(written).parameters)
-    written.wanted = tuple(name for name in parameters if name in OFFERED)  # type: ignore[attr-defined]
+    open_ended = any(
+        parameter.kind is parameter.VAR_KEYWORD for parameter in inspect.signature(written).parameters.values()
+    )
+    written.wanted = tuple(OFFERED if open_ended else (name for name in parameters if name in OFFERED))  # type: ignore[attr-defined]
     has_self = bool(parameters) and parameters[0] not in OFFERED
     return written if has_self else staticmethod(written)

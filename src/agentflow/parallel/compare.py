@@ -128,18 +128,20 @@ class _Asking:
             started = time.perf_counter()
             try:
                 verb = self.runtime.pick(complete, acomplete)
-                done = await self.runtime.call(verb, model, prompt, **{**self.options, **self.options_for.get(model, {})})
+                done = await self.runtime.call(
+                    verb, model, prompt, **{**self.options, **self.options_for.get(model, {})}
+                )
             except ProviderError as error:
                 return Cell(prompt, model, latency=time.perf_counter() - started, error=str(error))
             usage = done.usage
-            return Cell(
-                prompt, model, done.text, usage.latency, usage.input_tokens, usage.output_tokens, usage.cost
-            )
+            return Cell(prompt, model, done.text, usage.latency, usage.input_tokens, usage.output_tokens, usage.cost)
 
         return ask
 
     def _verdict(self, judge: str, prompt: str, row: Sequence[Cell]) -> Callable[[], Coroutine[Any, Any, Verdict]]:
-        answers = {f"answer {letter}": cell for letter, cell in zip(_LETTERS, (c for c in row if not c.error), strict=False)}
+        answers = {
+            f"answer {letter}": cell for letter, cell in zip(_LETTERS, (c for c in row if not c.error), strict=False)
+        }
 
         async def ask() -> Verdict:
             if len(answers) < 2:
@@ -187,6 +189,6 @@ def _ranking_model(names: tuple[str, ...]) -> type[BaseModel]:
     each = Literal[names]  # type: ignore[valid-type]
     return create_model(
         "Ranking",
-        best_first=(list[each], Field(min_length=len(names), max_length=len(names))),  # type: ignore[valid-type]
+        best_first=(list[each], Field(min_length=len(names), max_length=len(names))),
         reason=(str, Field(description="Why the first is the best, in one or two sentences.")),
     )

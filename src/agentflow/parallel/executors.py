@@ -37,7 +37,7 @@ def opened(given: ExecutorOrFactory | None) -> Iterator[Executor | None]:
     if given is None or isinstance(given, Executor):
         yield given
         return
-    made = given() if callable(given) else given
+    made: object = given() if callable(given) else given
     if not isinstance(made, Executor):
         raise BuildError(f"{made!r} is no executor: pass a concurrent.futures.Executor, or a function that makes one.")
     with made:

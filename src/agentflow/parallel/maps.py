@@ -23,6 +23,7 @@ from agentflow.runtime import CURRENT_STEP, Runtime
 from agentflow.signatures import names
 from agentflow.state import Scope, State, view
 
+
 class TaskBasedParallelAction(Action):
     """An action that runs the tasks its `tasks` yields and makes its result of their states in `reduce`.
 
@@ -74,27 +75,27 @@ class TaskBasedParallelAction(Action):
 
     # -- what users write
 
-    def tasks(self, state: State[Any], context: ApplicationContext, inputs: Mapping[str, Any]) -> Iterable[SubGraphTask]:
-        """The children to run."""
+    def tasks(self, *args: Any, **kwargs: Any) -> Any:
+        """The children to run: a generator, plain or async, of `SubGraphTask`; takes `state, context, inputs`."""
         raise BuildError(f"parallel action '{self.name}' defines no tasks(): yield a SubGraphTask for each child.")
 
-    def reduce(self, state: State[Any], states: Iterable[State[Any]]) -> State[Any]:
-        """The next state, given what the children ended with."""
+    def reduce(self, *args: Any, **kwargs: Any) -> Any:
+        """The next state, given what the children ended with; takes `state, states, outcomes, context, inputs`."""
         raise BuildError(f"parallel action '{self.name}' defines no reduce(): return state.update(...).")
 
     def executor(self) -> ExecutorOrFactory | None:
         """What runs the children in a blocking run; None for the application's, or threads of their own."""
         return None
 
-    def tracker(self, context: ApplicationContext) -> Any:
+    def tracker(self, *args: Any, **kwargs: Any) -> Any:
         """What records the children: "cascade" for the parent's tracker, None, or one of their own."""
         return "cascade"
 
-    def state_persister(self, context: ApplicationContext) -> Any:
+    def state_persister(self, *args: Any, **kwargs: Any) -> Any:
         """What saves the children: "cascade" for the parent's persister, None, or one of their own."""
         return "cascade"
 
-    def state_initializer(self, context: ApplicationContext) -> Any:
+    def state_initializer(self, *args: Any, **kwargs: Any) -> Any:
         """What the children are loaded from: "cascade" for the parent's, None, or one of their own."""
         return "cascade"
 
@@ -107,14 +108,17 @@ class TaskBasedParallelAction(Action):
     async def perform(self, runtime: Runtime, state: State[Any], inputs: dict[str, Any]) -> tuple[Any, State[Any]]:
         context: ApplicationContext | None = CURRENT_STEP.get()
         if context is None:
-            raise RunError(f"parallel action '{self.name}' has no running step to be part of: run it in an application.")
+            raise RunError(
+                f"parallel action '{self.name}' has no running step to be part of: run it in an application."
+            )
         offered = {name: value for name, value in inputs.items() if not name.startswith("__")}
-        source = view(state, Scope(f"action '{self.name}'", frozenset(names(self.reads)), None))
+        source = view(state, Scope(f"action '{self.name}'", frozenset(names(self.reads)), writes_anything=True))
         tasks = await self.collect(runtime, source, context, offered)
         outcomes = await run_children(runtime, tasks, self._plan(), context)
         results = _for_reduce(outcomes, self.plan)
         reduced = await runtime.call(
-            self.reduce, **wanted(self.reduce, state=state, states=results, outcomes=outcomes, context=context, inputs=offered)
+            self.reduce,
+            **wanted(self.reduce, state=state, states=results, outcomes=outcomes, context=context, inputs=offered),
         )
         return {}, self.checked_state(reduced)
 
@@ -137,8 +141,10 @@ class TaskBasedParallelAction(Action):
     def _plan(self) -> Plan:
         own = self.executor()
         plan = self.plan
-        return plan if own is None else Plan(
-            plan.on_error, plan.max_concurrency, plan.timeout, plan.stop, own, plan.progress
+        return (
+            plan
+            if own is None
+            else Plan(plan.on_error, plan.max_concurrency, plan.timeout, plan.stop, own, plan.progress)
         )
 
     def _required(self) -> tuple[str, ...]:
@@ -155,11 +161,11 @@ class MapActionsAndStates(TaskBasedParallelAction):
     of inputs: `(action, inputs)`, `(state, inputs)`.
     """
 
-    def actions(self, state: State[Any], context: ApplicationContext, inputs: Mapping[str, Any]) -> Iterable[Any]:
+    def actions(self, *args: Any, **kwargs: Any) -> Any:
         """The actions, functions made by `@action`, or `RunnableGraph`s to run."""
         raise BuildError(f"parallel action '{self.name}' defines no actions(): yield the actions to run.")
 
-    def states(self, state: State[Any], context: ApplicationContext, inputs: Mapping[str, Any]) -> Iterable[Any]:
+    def states(self, *args: Any, **kwargs: Any) -> Any:
         """The states to run them over."""
         raise BuildError(f"parallel action '{self.name}' defines no states(): yield the states to start from.")
 
@@ -185,8 +191,8 @@ class MapActionsAndStates(TaskBasedParallelAction):
 class MapStates(MapActionsAndStates):
     """One action over many states: override `action`, `states`, `reduce`, `reads` and `writes`."""
 
-    def action(self, state: State[Any], inputs: Mapping[str, Any]) -> Any:
-        """The action to run."""
+    def action(self, *args: Any, **kwargs: Any) -> Any:
+        """The action to run; takes `state, inputs`."""
         raise BuildError(f"parallel action '{self.name}' defines no action(): return the action to run.")
 
     def actions(self, state: State[Any], context: ApplicationContext, inputs: Mapping[str, Any]) -> Iterable[Any]:
@@ -199,9 +205,9 @@ class MapStates(MapActionsAndStates):
 class MapActions(MapActionsAndStates):
     """Many actions over one state: override `actions`, `reduce`, `reads`, `writes`, and `state` unless it is the same."""
 
-    def state(self, state: State[Any], inputs: Mapping[str, Any]) -> Any:
-        """The state they all start from; by default the parent's."""
-        return state
+    def state(self, *args: Any, **kwargs: Any) -> Any:
+        """The state they all start from; by default the parent's. Takes `state, inputs`."""
+        return kwargs["state"]
 
     def states(self, state: State[Any], context: ApplicationContext, inputs: Mapping[str, Any]) -> Iterable[Any]:
         return [self.state(**wanted(self.state, state=state, context=context, inputs=inputs))]

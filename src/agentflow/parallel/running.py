@@ -162,7 +162,9 @@ async def run_children(
         Exception: The first error of a child, if `plan.on_error` is "raise".
         BuildError: Two tasks have the same key.
     """
-    children = [Child(task, key_of(task, position), context, runtime, plan.timeout) for position, task in enumerate(tasks)]
+    children = [
+        Child(task, key_of(task, position), context, runtime, plan.timeout) for position, task in enumerate(tasks)
+    ]
     _no_two_alike(children)
     found: list[Outcome | None] = [kept(child) for child in children]
     ahead = [position for position, outcome in enumerate(found) if outcome is None]

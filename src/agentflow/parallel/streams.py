@@ -118,8 +118,9 @@ class _Pump:
         if not isinstance(opened, StreamedStep):
             await self._emit((self._child.key, opened[0].name, opened[1]))
             return
-        kind = self._child.runtime.pick(StreamingResultContainer, AsyncStreamingResultContainer)
-        async for item in each(kind(opened)):  # type: ignore[arg-type]  # both are iterators of their colour
+        blocking = self._child.runtime is BLOCKING
+        items: Any = StreamingResultContainer(opened) if blocking else AsyncStreamingResultContainer(opened)
+        async for item in each(iter(items) if blocking else aiter(items)):
             stop.check(index)
             await self._emit((self._child.key, opened.action.name, item))
 

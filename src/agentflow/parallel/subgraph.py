@@ -72,7 +72,9 @@ class Subgraph(Action):
     def description(self) -> str:
         """The docstring of the action it starts with."""
         graph = self.runnable.graph
-        return graph.get_action(self.runnable.entrypoint).description if graph.has_action(self.runnable.entrypoint) else ""
+        return (
+            graph.get_action(self.runnable.entrypoint).description if graph.has_action(self.runnable.entrypoint) else ""
+        )
 
     def problems(self) -> list[BuildError]:
         return []
@@ -81,7 +83,7 @@ class Subgraph(Action):
         context: ApplicationContext | None = CURRENT_STEP.get()
         if context is None:
             raise RunError(f"subgraph '{self.name}' has no running step to be part of: run it in an application.")
-        start = State({own: state[key] for own, key in self.taken.items() if key in state})
+        start: State[Any] = State({own: state[key] for own, key in self.taken.items() if key in state})
         task = SubGraphTask(self.runnable, inputs, start, tracker=self._tracker, key=self.name)
         child = Child(task, self.name, context, runtime, None)
         outcome = kept(child)

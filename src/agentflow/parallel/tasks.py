@@ -154,5 +154,3 @@ class _FromState(Action):
 
     def _bound(self) -> Any:
         return {*self.keys, *self.inner._bound()}
-
-
