@@ -1,54 +1,63 @@
-# What a person types. Every target makes the environment it needs; nothing has to be installed first but Python and make.
-PYTHON ?= $(shell command -v python3.11 || command -v python3)
+# What a person types. Every target makes the environment it needs: nothing has to be there but Python 3.11 and make.
+
+# The first Python that starts and is new enough; name another with `make PYTHON=...`.
+CANDIDATES := python3.11 python3 python3.12 python3.13 python
+PYTHON ?= $(shell for python in $(CANDIDATES); do \
+	"$$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo "$$python"; break; }; done)
+
 VENV := .venv
 BIN := $(VENV)/bin
-STAMP := $(VENV)/.installed
-PIP := PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+export PIP_ROOT_USER_ACTION := ignore
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-chat test check fix bench clean test-all-pythons
+.PHONY: help install demo demo-chat test check fix bench test-all-pythons constraints clean
 
 help:  ## Show what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-18s %s\n", $$1, $$2}'
 
-$(STAMP): pyproject.toml constraints.txt
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "agentflow needs Python 3.11 or newer: make PYTHON=python3.11"; exit 1; }
-	@echo "Making $(VENV) (once) ..."
-	@$(PYTHON) -m venv $(VENV)
-	@$(PIP) $(BIN)/python -m pip install --quiet --editable '.[dev]' --constraint constraints.txt
+install: $(VENV)/.installed  ## Make .venv, with everything that the other targets use
+
+# One recipe for every environment. The peers that `bench` measures are not for everybody, so they have their own.
+EXTRAS = dev
+$(VENV)/.installed .venv-bench/.installed .venv-3.11/.installed .venv-3.12/.installed .venv-3.13/.installed: pyproject.toml constraints.txt
+	@test -n "$(PYTHON)" || { echo "agentflow needs Python 3.11 or newer: say which with make PYTHON=..." >&2; exit 1; }
+	@echo "Installing into $(@D) (a minute or two) ..."
+	@test -x $(@D)/bin/python || $(PYTHON) -m venv --clear $(@D)
+	@$(@D)/bin/python -m pip install --quiet --editable '.[$(EXTRAS)]' --constraint constraints.txt
 	@touch $@
 
-demo: $(STAMP)  ## Watch the email assistant work, without a key or a network
+demo: $(VENV)/.installed  ## Watch the email assistant work, without a key or a network
 	@$(BIN)/agentflow demo email-assistant
 
-demo-chat: $(STAMP)  ## The smallest chat agent
+demo-chat: $(VENV)/.installed  ## Talk to the smallest chat agent
 	@$(BIN)/agentflow demo chat-agent
 
-test: $(STAMP)  ## Run every test, with coverage
-	@$(BIN)/python -m pytest --cov --cov-report=term
+test: $(VENV)/.installed  ## Run every test, with coverage
+	@$(BIN)/python -m pytest --cov $(PYTEST_OPTIONS)
 
-check: $(STAMP)  ## Lint, types, import rules, size caps
+check: $(VENV)/.installed  ## Lint, types, import rules, size caps
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
-	@$(BIN)/pyright --verifytypes agentflow --ignoreexternal --pythonpath $(BIN)/python
+	@$(BIN)/pyright --pythonpath $(BIN)/python --verifytypes agentflow --ignoreexternal
 	@$(BIN)/lint-imports
 	@$(BIN)/python scripts/caps.py
 
-fix: $(STAMP)  ## Format, and fix what can be fixed
-	@$(BIN)/ruff check --fix .
+fix: $(VENV)/.installed  ## Format, and fix what can be fixed
+	@$(BIN)/ruff check --fix --show-fixes . || true
 	@$(BIN)/ruff format .
 
+bench: EXTRAS = bench
 bench: .venv-bench/.installed  ## Measure beside Burr, LangGraph, pydantic-graph and a hand-written loop
 	@.venv-bench/bin/python -m benchmarks
 
-.venv-bench/.installed: pyproject.toml
-	@$(PYTHON) -m venv .venv-bench
-	@$(PIP) .venv-bench/bin/python -m pip install --quiet --editable '.[bench]'
-	@touch $@
+test-all-pythons:  ## Run the tests under every supported Python that is on this machine
+	@scripts/test-all-pythons
 
-test-all-pythons:  ## Run the tests under every supported Python that is installed
-	@bash scripts/test-all-pythons
+constraints:  ## Write constraints.txt anew: the newest versions that every supported Python can have
+	@scripts/freeze > constraints.new
+	@mv constraints.new constraints.txt
 
-clean:  ## Remove environments and caches
-	@rm -rf $(VENV) .venv-* .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage* dist build
+clean:  ## Remove environments and what the tools keep
+	@rm -rf .venv .venv-* .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .coverage .coverage.* build dist

@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Iterator
 from typing import Any
 
+import pytest
+
 os.environ.update(  # before anything imports litellm, which reads these once
-    LITELLM_LOCAL_MODEL_COST_MAP="True",
+    LITELLM_LOCAL_MODEL_COST_MAP="True",  # else it fetches a table of prices
     LITELLM_LOCAL_ANTHROPIC_BETA_HEADERS="True",
-    LITELLM_MODE="PRODUCTION",
-    DISABLE_AIOHTTP_TRANSPORT="True",
+    LITELLM_MODE="PRODUCTION",  # else it loads a .env from the working directory
+    DISABLE_AIOHTTP_TRANSPORT="True",  # else its async calls go past respx
     OPENAI_API_KEY="sk-test",
     ANTHROPIC_API_KEY="sk-test",
     GEMINI_API_KEY="sk-test",
 )
-
-import pytest
 
 from tests.drivers import drive
 
@@ -25,22 +24,49 @@ __all__ = ["drive"]
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1", "", None)
 
+#: Calls of a socket that name the other side. What `sendto` is given last is its address.
+CONNECTING = ("connect", "connect_ex", "sendto")
+
+
+def forbid_network() -> None:
+    """From now on whoever tries to reach another machine fails, however it tries. Unix sockets stay allowed.
+
+    Done once and for all, and not in a fixture: a thread, or a fixture of the session, outlives what a test undoes.
+    """
+    for name in ("getaddrinfo", "gethostbyname", "gethostbyname_ex"):
+        setattr(socket, name, _guarded_lookup(getattr(socket, name)))
+    for name in CONNECTING:
+        setattr(socket.socket, name, _guarded_connection(getattr(socket.socket, name)))
+
+
+def _guarded_lookup(real: Any) -> Any:
+    def lookup(host: Any, *args: Any, **options: Any) -> Any:
+        _refuse_others(host)
+        return real(host, *args, **options)
+
+    return lookup
+
+
+def _guarded_connection(real: Any) -> Any:
+    def connect(self: socket.socket, *args: Any) -> Any:
+        if isinstance(args[-1], tuple):  # (host, port, ...): a unix socket has a path
+            _refuse_others(args[-1][0])
+        return real(self, *args)
+
+    return connect
+
+
+def _refuse_others(host: Any) -> None:
+    name = host.decode() if isinstance(host, bytes) else host
+    if name not in LOOPBACK:
+        raise OSError(f"a test tried to reach {name!r}: only loopback may be reached")
+
+
+forbid_network()
+
 
 @pytest.fixture(autouse=True)
-def no_network_but_loopback(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """A test that tries to reach anybody else fails, however it tries."""
-    real_getaddrinfo, real_connect = socket.getaddrinfo, socket.socket.connect
-
-    def getaddrinfo(host: Any, *args: Any, **kwargs: Any) -> Any:
-        if (host.decode() if isinstance(host, bytes) else host) not in LOOPBACK:
-            raise OSError(f"a test tried to look up {host!r}: only loopback may be reached")
-        return real_getaddrinfo(host, *args, **kwargs)
-
-    def connect(self: socket.socket, address: Any) -> Any:
-        if isinstance(address, tuple) and not str(address[0]).startswith(("127.", "::1", "localhost")):
-            raise OSError(f"a test tried to connect to {address!r}: only loopback may be reached")
-        return real_connect(self, address)
-
-    monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
-    monkeypatch.setattr(socket.socket, "connect", connect)
-    yield
+def no_keys_of_the_person_who_tests(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine may have real keys, or a base that is not loopback, in its environment."""
+    for name in ("OPENAI_API_BASE", "OPENAI_BASE_URL", "ANTHROPIC_API_BASE", "ANTHROPIC_BASE_URL", "GOOGLE_API_KEY"):
+        monkeypatch.delenv(name, raising=False)
