@@ -60,7 +60,8 @@ def perform(server: FaultyServer, case: Key) -> Outcome:
     try:
         answer = Driver(colour)("structured", Choice, model, "Which?", **at(scenario, model, policy=policy))
     except ProviderError as error:
-        outcomes = tuple(attempt.outcome for attempt in error.log)
+        log: Any = error.log
+        outcomes = tuple(attempt.outcome for attempt in log)
         return Outcome(scenario.calls, time.monotonic() - begun, error=error, outcomes=outcomes)
     outcomes = tuple(attempt.outcome for attempt in answer.attempts)
     return Outcome(scenario.calls, time.monotonic() - begun, answer.value, outcomes=outcomes)

@@ -121,8 +121,7 @@ def _send_only_once() -> None:
     handler = importlib.import_module("litellm.llms.custom_httpx.http_handler").AsyncHTTPHandler
 
     async def fail(self: object, *args: object, **kwargs: object) -> None:
-        error = sys.exception() if sys.version_info >= (3, 12) else sys.exc_info()[1]
-        raise error if error is not None else ConnectionError("the connection broke")
+        raise sys.exception() or ConnectionError("the connection broke")
 
     if hasattr(handler, "single_connection_post_request"):
         handler.single_connection_post_request = fail
