@@ -44,7 +44,7 @@ class Condition:
         if is_async(resolver):
             raise BuildError(f"condition '{name_of(resolver)}' is async, and conditions are pure: use Select(...) for it.")
         self.resolver = resolver
-        self.name: str = name or getattr(resolver, "__name__", "condition")
+        self.name = str(name or getattr(resolver, "__name__", "condition"))
         self.optional_reads = frozenset(names(optional_keys or ()))
         self.reads = None if keys is None else frozenset(names(keys))
         self.equality: tuple[str, Any] | None = None
@@ -168,7 +168,7 @@ def when(predicate: Callable[[State[Any]], Any] | None = None, /, *, reads: Iter
         (key, value), = equals.items()
         return _Equal(key, value, name)
     made = functools.reduce(operator.and_, (_Equal(key, value, f"{key} == {value!r}") for key, value in equals.items()))
-    made.name = name
+    made.name, made.recipe = name, (functools.partial(when, **equals), ())
     return made
 
 

@@ -17,6 +17,7 @@ from typing import Any, Final, Protocol
 
 from agentflow.runtime import BLOCKING, Runtime, run_blocking
 
+
 class Job(Protocol):
     """A flow to be started."""
 
@@ -43,6 +44,7 @@ class Ended:
 #: What a flow calls to hand an item to the reader of `Merged`; it waits until there is room.
 Emit = Callable[[Any], Awaitable[None]]
 _OVER: Final = object()
+_NOT_NEEDED: Final = "somebody had decided that it is not needed"
 
 #: Told of each end as it comes; answering True cancels every flow that has not ended.
 OnEnd = Callable[[Ended], bool]
@@ -63,7 +65,7 @@ class Stop:
             Cancelled: It should.
         """
         if self.asked or index in self._left:
-            raise Cancelled("somebody had decided that it is not needed")
+            raise Cancelled(_NOT_NEEDED)
 
     def leave(self, index: int) -> None:
         """Ask one flow to stop: at its next wait in a task, between its steps in a thread."""
@@ -117,23 +119,28 @@ async def _run_in_tasks(jobs: Iterator[tuple[int, Job]], limit: int, on_end: OnE
                 if worker is not current:
                     worker.cancel()
 
+    async def run_one(index: int, taken: Job, current: asyncio.Task[Any]) -> Ended:
+        stop.took(index, current)
+        try:
+            return Ended(index, await taken.flow(index, stop))
+        except BaseException as error:
+            if not current.cancelling():
+                return Ended(index, error=error)
+            if not stop.was_left(index):
+                ended(Ended(index, error=Cancelled(_NOT_NEEDED)))
+                raise
+            return Ended(index, error=Cancelled(_NOT_NEEDED))
+        finally:
+            stop.took(index, None)
+            if stop.was_left(index) and current.cancelling():
+                current.uncancel()  # this one flow was cancelled, and its worker takes the next
+
     async def work(job: tuple[int, Job] | None) -> None:
         current = asyncio.current_task()
         assert current is not None
         while job is not None and not stop.asked:
             index, taken = job
-            stop.took(index, current)
-            try:
-                ended(Ended(index, await taken.flow(index, stop)))
-            except BaseException as error:
-                if not current.cancelling():
-                    ended(Ended(index, error=error))
-                else:
-                    ended(Ended(index, error=Cancelled("somebody had decided that it is not needed")))
-                    if not stop.was_left(index):
-                        raise
-                    current.uncancel()
-            stop.took(index, None)
+            ended(await run_one(index, taken, current))
             job = next(jobs, None)
 
     async with asyncio.TaskGroup() as group:

@@ -62,6 +62,7 @@ def adapted(written: Callable[..., Any]) -> Any:
     open_ended = any(
         parameter.kind is parameter.VAR_KEYWORD for parameter in inspect.signature(written).parameters.values()
     )
-    written.wanted = tuple(OFFERED if open_ended else (name for name in parameters if name in OFFERED))  # type: ignore[attr-defined]
+    declared = OFFERED if open_ended else [name for name in parameters if name in OFFERED]
+    written.wanted = tuple(declared)  # type: ignore[attr-defined]
     has_self = bool(parameters) and parameters[0] not in OFFERED
     return written if has_self else staticmethod(written)

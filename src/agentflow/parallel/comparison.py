@@ -169,7 +169,8 @@ th, td {{ border: 1px solid #d0d4d9; padding: .75rem; text-align: left; vertical
 thead th {{ background: #f3f4f6 }} pre {{ font: inherit; white-space: pre-wrap; margin: 0 0 .5rem }}
 small {{ color: #5b6169 }} .failed {{ background: #fdecea }} .failed small {{ color: #9b1c13 }}
 @media (prefers-color-scheme: dark) {{ body {{ color: #e6e8eb; background: #16181c }} thead th {{ background: #23262b }}
-th, td {{ border-color: #3a3f47 }} small {{ color: #a3abb5 }} .failed {{ background: #3a1d1b }} .failed small {{ color: #f0a39c }} }}
+th, td {{ border-color: #3a3f47 }} small {{ color: #a3abb5 }}
+.failed {{ background: #3a1d1b }} .failed small {{ color: #f0a39c }} }}
 </style></head><body><h1>{title}</h1>
 <table><thead><tr><th scope="col">prompt</th>{head}</tr></thead><tbody>{rows}</tbody></table>{verdicts}
 </body></html>

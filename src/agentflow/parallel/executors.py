@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import contextmanager
+from typing import Any
 
 from agentflow.errors import BuildError
 
@@ -37,7 +38,7 @@ def opened(given: ExecutorOrFactory | None) -> Iterator[Executor | None]:
     if given is None or isinstance(given, Executor):
         yield given
         return
-    made: object = given() if callable(given) else given
+    made: Any = given() if callable(given) else given
     if not isinstance(made, Executor):
         raise BuildError(f"{made!r} is no executor: pass a concurrent.futures.Executor, or a function that makes one.")
     with made:

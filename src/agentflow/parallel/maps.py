@@ -127,8 +127,7 @@ class TaskBasedParallelAction(Action):
     ) -> list[SubGraphTask]:
         """The tasks, with what they inherit settled."""
         made = self.tasks(**wanted(self.tasks, state=state, context=context, inputs=inputs))
-        found = [self._settled(task, context) for task in await gathered(runtime, made)]
-        return found
+        return [self._settled(task, context) for task in await gathered(runtime, made)]
 
     def _settled(self, task: Any, context: ApplicationContext) -> SubGraphTask:
         if not isinstance(task, SubGraphTask):
@@ -155,10 +154,10 @@ class TaskBasedParallelAction(Action):
 
 
 class MapActionsAndStates(TaskBasedParallelAction):
-    """Every action over every state: the children are the full product, actions outermost.
+    """Every action over every state: the children are the whole product, actions outermost.
 
-    Override `actions`, `states`, `reduce`, `reads` and `writes`. `actions` and `states` may also yield pairs with a dict
-    of inputs: `(action, inputs)`, `(state, inputs)`.
+    Override `actions`, `states`, `reduce`, `reads` and `writes`. `actions` and `states` may also yield pairs with a
+    dict of inputs: `(action, inputs)`, `(state, inputs)`.
     """
 
     def actions(self, *args: Any, **kwargs: Any) -> Any:
@@ -203,7 +202,7 @@ class MapStates(MapActionsAndStates):
 
 
 class MapActions(MapActionsAndStates):
-    """Many actions over one state: override `actions`, `reduce`, `reads`, `writes`, and `state` unless it is the same."""
+    """Many actions over one state: override `actions`, `reduce`, `reads`, `writes`, and `state` if it differs."""
 
     def state(self, *args: Any, **kwargs: Any) -> Any:
         """The state they all start from; by default the parent's. Takes `state, inputs`."""

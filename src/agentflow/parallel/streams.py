@@ -19,7 +19,7 @@ from agentflow.parallel.running import MAX_CONCURRENCY, Child, first_state, key_
 from agentflow.parallel.tasks import SubGraphTask
 from agentflow.runtime import ASYNC, BLOCKING, Runtime, each
 
-#: The task's key, the name of the action and one item of it; at the child's end the name is None and the item an Outcome.
+#: A task's key, the action's name and one item of it; at the child's end the name is None, the item an Outcome.
 Item = tuple[str, str | None, Any]
 
 
@@ -103,11 +103,12 @@ class _Pump:
         try:
             while (opened := await run.advance_stream()) is not None:
                 await self._pass_on(opened, index, stop)
-        except Exception as error:
-            await self._emit((child.key, None, Outcome(child.key, child.app_id, exception=error)))
-            return
-        except Cancelled as error:
-            await self._emit((child.key, None, Outcome(child.key, child.app_id, exception=error, cancelled=True)))
+        except BaseException as error:
+            left = isinstance(error, Cancelled) or stop.was_left(index)
+            if not left and not isinstance(error, Exception):
+                raise
+            reason = Cancelled("its reader had decided that it is not needed") if left else error
+            await self._emit((child.key, None, Outcome(child.key, child.app_id, exception=reason, cancelled=left)))
             return
         outcome = child.outcome(run.machine)
         if outcome.usage.attempts:

@@ -47,7 +47,7 @@ def subgraph(
         BuildError: There is no entrypoint.
 
     Example:
-        >>> research = subgraph(research_graph, "search", "summarise", inputs=["question"], outputs={"notes": "summary"})
+        >>> research = subgraph(graph, "search", "summarise", inputs=["question"], outputs={"notes": "summary"})
     """
     if isinstance(graph, RunnableGraph):
         runnable = graph

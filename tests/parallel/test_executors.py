@@ -1,0 +1,84 @@
+"""Children in other processes, and what is said when they cannot go there."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from typing import Any
+
+import pytest
+
+from agentflow import ApplicationBuilder, State, action, expr, when
+from agentflow.errors import BuildError, RunError, SerializationError
+from agentflow.parallel import MapStates
+from tests.parallel import remote_actions
+
+
+@pytest.fixture(scope="module")
+def pool() -> Iterator[ProcessPoolExecutor]:
+    with ProcessPoolExecutor(max_workers=2, mp_context=get_context("spawn")) as made:
+        yield made
+
+
+def squares_of(child: Any, pool: Any) -> Any:
+    class Squares(MapStates):
+        reads = ["numbers"]
+        writes = ["squares", "processes"]
+
+        def action(self) -> Any:
+            return child
+
+        def states(self, state: State) -> Iterator[State]:
+            for number in state["numbers"]:
+                yield state.update(number=number)
+
+        def executor(self) -> Any:
+            return pool
+
+        def reduce(self, state: State, states: Any) -> State:
+            found = list(states)
+            return state.update(
+                squares=[each["square"] for each in found], processes={each.get("process") for each in found}
+            )
+
+    return (
+        ApplicationBuilder().with_actions(work=Squares()).with_entrypoint("work").with_state(numbers=[1, 2, 3]).build()
+    )
+
+
+def test_children_run_in_other_processes(pool: ProcessPoolExecutor) -> None:
+    _, _, state = squares_of(remote_actions.square.bind(offset=1).with_name("renamed"), pool).run()
+    assert [2, 5, 10] == state["squares"]
+    assert os.getpid() not in state["processes"]
+
+
+def test_an_error_that_cannot_be_sent_back_leaves_the_pool_alive(pool: ProcessPoolExecutor) -> None:
+    with pytest.raises(RunError, match="Unsendable: a and b"):
+        squares_of(remote_actions.refuse, pool).run()
+    assert [1, 4, 9] == squares_of(remote_actions.square, pool).run()[2]["squares"]
+
+
+def test_an_action_that_cannot_be_sent_is_explained(pool: ProcessPoolExecutor) -> None:
+    @action(reads=["number"], writes=["square"])
+    def local(state: State) -> State:
+        return state.update(square=0)
+
+    with pytest.raises(
+        SerializationError, match="could not send the task '0-0' to another process.*top level of a module"
+    ):
+        squares_of(local, pool).run()
+
+
+def test_what_is_no_executor_is_refused() -> None:
+    with pytest.raises(BuildError, match="'no pool' is no executor|is no executor: pass"):
+        squares_of(remote_actions.square, lambda: "no pool").run()
+
+
+def test_conditions_survive_the_journey() -> None:
+    import pickle
+
+    for condition in (when(a=1), when(a=1, b=2), expr("a == 1 and b == 2"), ~when(a=2) & (when(b=2) | expr("a > 9"))):
+        copied = pickle.loads(pickle.dumps(condition))
+        assert (condition.name, True) == (copied.name, copied.evaluate(State({"a": 1, "b": 2})))
