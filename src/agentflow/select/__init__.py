@@ -1,6 +1,47 @@
-"""One choice among named targets: the promise, the record, and the ways to choose."""
+"""One choice among named targets: the promise, the record, the ways to choose. Deciders load when first used."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 from agentflow.select.selector import END, Decision, Select, Selector, Target
 from agentflow.select.switch import Switch, switch
 
-__all__ = ["END", "Decision", "Select", "Selector", "Switch", "Target", "switch"]
+if TYPE_CHECKING:
+    from agentflow.select.caching import DecisionCache, DiskCache, MemoryCache
+    from agentflow.select.decider import Decider
+    from agentflow.select.llm import Example, LLMDecider, create_decision_model
+
+__all__ = [
+    "END",
+    "Decider",
+    "Decision",
+    "DecisionCache",
+    "DiskCache",
+    "Example",
+    "LLMDecider",
+    "MemoryCache",
+    "Select",
+    "Selector",
+    "Switch",
+    "Target",
+    "create_decision_model",
+    "switch",
+]
+
+_LAZY = {
+    "Decider": "decider",
+    "DecisionCache": "caching",
+    "DiskCache": "caching",
+    "Example": "llm",
+    "LLMDecider": "llm",
+    "MemoryCache": "caching",
+    "create_decision_model": "llm",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _LAZY:
+        return getattr(import_module(f"agentflow.select.{_LAZY[name]}"), name)
+    raise AttributeError(f"module 'agentflow.select' has no attribute {name!r}")

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from agentflow.conditions import Condition, equal_by_key
-from agentflow.errors import DecideError, ProviderError, did_you_mean
+from agentflow.errors import DecideError, ProviderError, RealCallError, did_you_mean
 from agentflow.runtime import Runtime
 from agentflow.select.selector import END, Answer, Decision, Selector, Target, scoped, target_name
 from agentflow.select.switch import Switch
@@ -64,7 +64,11 @@ class Choice:
         started = time.perf_counter()
         try:
             answer = await selector.decide(runtime, scoped(state, selector), self.edges.selector_targets)
+        except RealCallError:  # a test that forgot to script a reply, which no fallback may hide
+            raise
         except (DecideError, ProviderError) as error:
+            if isinstance(error, DecideError) and not error.source:
+                error.source = self.edges.source  # a decider does not know what it leaves
             if selector.fallback is None:
                 raise
             return self._fallback(selector, f"{error}", time.perf_counter() - started)
