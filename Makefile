@@ -11,7 +11,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_ROOT_USER_ACTION := ignore
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo demo-chat test check fix bench test-all-pythons constraints clean
+.PHONY: help install demo demo-chat test check $(CHECKS) fix bench test-all-pythons constraints clean
 
 help:  ## Show what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-18s %s\n", $$1, $$2}'
@@ -36,12 +36,21 @@ demo-chat: $(VENV)/.installed  ## Talk to the smallest chat agent
 test: $(VENV)/.installed  ## Run every test, with coverage
 	@$(BIN)/python -m pytest --cov $(PYTEST_OPTIONS)
 
-check: $(VENV)/.installed  ## Lint, types, import rules, size caps
+CHECKS := check-format check-lint check-types check-imports check-caps
+check: $(CHECKS)  ## Lint, types, import rules, size caps (make -k check goes on after a failure)
+
+$(CHECKS): $(VENV)/.installed
+check-format:
 	@$(BIN)/ruff format --check .
+check-lint:
 	@$(BIN)/ruff check .
+# pyright does not follow the link of an editable install, hence the PYTHONPATH.
+check-types:
 	@$(BIN)/mypy
-	@$(BIN)/pyright --pythonpath $(BIN)/python --verifytypes agentflow --ignoreexternal
+	@PYTHONPATH=src $(BIN)/pyright --pythonpath $(BIN)/python --verifytypes agentflow --ignoreexternal
+check-imports:
 	@$(BIN)/lint-imports
+check-caps:
 	@$(BIN)/python scripts/caps.py
 
 fix: $(VENV)/.installed  ## Format, and fix what can be fixed
