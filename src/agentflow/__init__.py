@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from agentflow.actions import Action, action, bind
 from agentflow.application import Application
+from agentflow.budget import Budget
 from agentflow.builder import ApplicationBuilder, GraphBuilder
 from agentflow.conditions import Condition, default, expr, when
 from agentflow.containers import AsyncStreamingResultContainer, StreamingResultContainer
@@ -35,6 +36,7 @@ __all__ = [
     "ApplicationGraph",
     "AsyncStreamingAction",
     "AsyncStreamingResultContainer",
+    "Budget",
     "Condition",
     "Decision",
     "Graph",

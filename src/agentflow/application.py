@@ -9,6 +9,7 @@ from collections.abc import AsyncGenerator, Callable, Generator, Iterator, Mappi
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 from agentflow.actions import Action
+from agentflow.budget import Budget, Meter
 from agentflow.conditions import Condition
 from agentflow.containers import AsyncStreamingResultContainer, StreamingResultContainer
 from agentflow.context import ApplicationContext, ParentPointer
@@ -17,11 +18,11 @@ from agentflow.engine.flow import Run
 from agentflow.engine.machine import Machine, Status
 from agentflow.engine.steps import Done
 from agentflow.engine.streams import StreamedStep
-from agentflow.errors import AsyncCodeError
+from agentflow.errors import AsyncCodeError, DecideError
 from agentflow.graph import Graph
 from agentflow.hooks import NO_HOOKS, ExecuteMethod, HookSet, fire
 from agentflow.runtime import ASYNC, BLOCKING, Runtime, run_blocking
-from agentflow.select.selector import Decision
+from agentflow.select.selector import Decision, PendingChoice, target_name
 from agentflow.state import State, without_history
 from agentflow.usage import Usage, total
 
@@ -53,7 +54,7 @@ class Application(Generic[Data]):
         >>> action, result, state = app.run(halt_after=["answer"], inputs={"question": "How far is the moon?"})
     """
 
-    __slots__ = ("_builder", "_machine", "__weakref__")
+    __slots__ = ("__weakref__", "_builder", "_machine")
 
     def __init__(self, machine: Machine, builder: ApplicationBuilder | None = None) -> None:
         self._machine = machine
@@ -83,6 +84,7 @@ class Application(Generic[Data]):
         inputs: Inputs = None,
         halt_when: When = None,
         max_steps: int | None = None,
+        budget: Budget | None = None,
     ) -> Ended:
         """Perform steps until a halt, or until there is nowhere to go.
 
@@ -91,7 +93,9 @@ class Application(Generic[Data]):
             halt_after: Names of actions (or `"@tag:x"`) to halt after; looked at first, so it wins over `halt_before`.
             inputs: Offered to every action that declares them.
             halt_when: A condition, or function of the state, that halts the run after the step that makes it hold.
-            max_steps: The most steps to perform.
+            max_steps: The most steps to perform; one that is reached is an error.
+            budget: The most the run may take in steps, tokens, money and time; when it is used up the run halts, with
+                its state intact, and `halted_by` says which limit it was.
 
         Returns:
             `(action that ran, its result, state)`; halted before an action, `(that action, None, state)`; nothing
@@ -102,7 +106,7 @@ class Application(Generic[Data]):
             StepLimitError: `max_steps` were performed and the run was not over; the application can go on.
         """
         return run_blocking(
-            flow.run_to_end(self._run(BLOCKING, "run", halt_before, halt_after, inputs, halt_when, max_steps))
+            flow.run_to_end(self._run(BLOCKING, "run", halt_before, halt_after, inputs, halt_when, max_steps, budget))
         )
 
     async def arun(
@@ -113,10 +117,11 @@ class Application(Generic[Data]):
         inputs: Inputs = None,
         halt_when: When = None,
         max_steps: int | None = None,
+        budget: Budget | None = None,
     ) -> Ended:
         """The async twin of `run`."""
         return await flow.run_to_end(
-            self._run(ASYNC, "arun", halt_before, halt_after, inputs, halt_when, max_steps)
+            self._run(ASYNC, "arun", halt_before, halt_after, inputs, halt_when, max_steps, budget)
         )
 
     def iterate(
@@ -127,9 +132,10 @@ class Application(Generic[Data]):
         inputs: Inputs = None,
         halt_when: When = None,
         max_steps: int | None = None,
+        budget: Budget | None = None,
     ) -> Generator[Done, None, Ended]:
         """The same as `run`, yielding `(action, result, state)` after each step; it returns what `run` returns."""
-        run = self._run(BLOCKING, "iterate", halt_before, halt_after, inputs, halt_when, max_steps)
+        run = self._run(BLOCKING, "iterate", halt_before, halt_after, inputs, halt_when, max_steps, budget)
         return _iterate(run)
 
     def aiterate(
@@ -140,9 +146,10 @@ class Application(Generic[Data]):
         inputs: Inputs = None,
         halt_when: When = None,
         max_steps: int | None = None,
+        budget: Budget | None = None,
     ) -> AsyncGenerator[Done, None]:
         """The async twin of `iterate`; an async generator returns nothing, so look at `state` afterwards."""
-        return _aiterate(self._run(ASYNC, "aiterate", halt_before, halt_after, inputs, halt_when, max_steps))
+        return _aiterate(self._run(ASYNC, "aiterate", halt_before, halt_after, inputs, halt_when, max_steps, budget))
 
     # -- streaming
 
@@ -154,6 +161,7 @@ class Application(Generic[Data]):
         *,
         halt_when: When = None,
         max_steps: int | None = None,
+        budget: Budget | None = None,
     ) -> tuple[Action | None, StreamingResultContainer]:
         """Perform steps until an action of `halt_after` comes next, and stream that one.
 
@@ -163,7 +171,7 @@ class Application(Generic[Data]):
             `(action, container)`. An action that does not stream, or a halt before one, gives a container without
             items that holds the result.
         """
-        run = self._run(BLOCKING, "stream_result", halt_before, halt_after, inputs, halt_when, max_steps)
+        run = self._run(BLOCKING, "stream_result", halt_before, halt_after, inputs, halt_when, max_steps, budget)
         opened = run_blocking(flow.stream_to_end(run))
         if opened is not None:
             return opened.action, StreamingResultContainer(opened)
@@ -178,9 +186,10 @@ class Application(Generic[Data]):
         *,
         halt_when: When = None,
         max_steps: int | None = None,
+        budget: Budget | None = None,
     ) -> tuple[Action | None, AsyncStreamingResultContainer]:
         """The async twin of `stream_result`."""
-        run = self._run(ASYNC, "astream_result", halt_before, halt_after, inputs, halt_when, max_steps)
+        run = self._run(ASYNC, "astream_result", halt_before, halt_after, inputs, halt_when, max_steps, budget)
         opened = await flow.stream_to_end(run)
         if opened is not None:
             return opened.action, AsyncStreamingResultContainer(opened)
@@ -195,9 +204,10 @@ class Application(Generic[Data]):
         *,
         halt_when: When = None,
         max_steps: int | None = None,
+        budget: Budget | None = None,
     ) -> Iterator[tuple[Action, StreamingResultContainer]]:
         """Perform steps until a halt, yielding `(action, container)` for each; what is not read is drained."""
-        run = self._run(BLOCKING, "stream_iterate", halt_before, halt_after, inputs, halt_when, max_steps)
+        run = self._run(BLOCKING, "stream_iterate", halt_before, halt_after, inputs, halt_when, max_steps, budget)
         return _stream_iterate(run)
 
     def astream_iterate(
@@ -208,15 +218,19 @@ class Application(Generic[Data]):
         *,
         halt_when: When = None,
         max_steps: int | None = None,
+        budget: Budget | None = None,
     ) -> AsyncGenerator[tuple[Action, AsyncStreamingResultContainer], None]:
         """The async twin of `stream_iterate`."""
-        run = self._run(ASYNC, "astream_iterate", halt_before, halt_after, inputs, halt_when, max_steps)
+        run = self._run(ASYNC, "astream_iterate", halt_before, halt_after, inputs, halt_when, max_steps, budget)
         return _astream_iterate(run)
 
     # -- asking and changing
 
     def get_next_action(self) -> Action | None:
-        """The action that comes next, None at the end. A choice that has to be made for that is made once and kept."""
+        """The action that comes next. A choice that has to be made for that is made once and kept.
+
+        None at the end, and while a person has to choose (see `pending_choice`).
+        """
         self._require_blocking()
         return run_blocking(flow.peek(self._machine, BLOCKING))
 
@@ -248,6 +262,30 @@ class Application(Generic[Data]):
         """
         self._change("reset_to_entrypoint", Machine.restart)
 
+    def choose(self, target: str | Action, reason: str | None = None) -> None:
+        """Say what comes next where that was left to a person; the next run goes on there.
+
+        Until then, another pick takes its place.
+
+        Args:
+            target: One of the targets of `pending_choice`.
+            reason: Why; kept on the decision.
+
+        Raises:
+            DecideError: Nothing waits for a person, or this is none of the targets.
+            BusyError: A step is being performed, or a stream is open.
+        """
+        machine = self._machine
+        machine.claim("choose")
+        try:
+            if machine.awaiting is None:
+                raise DecideError(
+                    "no choice waits for a person: run until `pending_choice` says what there is to choose."
+                )
+            machine.picked = machine.awaiting.picked(target_name(target), reason)
+        finally:
+            machine.release()
+
     def why(self, sequence_id: int) -> Decision | None:
         """The last decision that led to that step; None for the entrypoint, or for a step too long ago to remember."""
         found = [decision for decision in self.decisions if decision.sequence_id == sequence_id]
@@ -271,6 +309,11 @@ class Application(Generic[Data]):
         return self._machine.status
 
     @property
+    def halted_by(self) -> str | None:
+        """What halted the last run, in words, such as "halt_after 'answer'"; None if nothing has."""
+        return self._machine.halted_by
+
+    @property
     def failure(self) -> BaseException | None:
         """The error that ended the last step, None when it ended well."""
         return self._machine.failure
@@ -279,6 +322,11 @@ class Application(Generic[Data]):
     def sequence_id(self) -> int | None:
         """The number of the last step, None before the first; the first step is 0."""
         return self._machine.sequence_id if self._machine.sequence_id >= 0 else None
+
+    @property
+    def pending_choice(self) -> PendingChoice | None:
+        """The choice that waits for a person, None when none does; answer it with `choose`."""
+        return None if self._machine.picked is not None else self._machine.awaiting
 
     @property
     def decisions(self) -> list[Decision]:
@@ -351,13 +399,15 @@ class Application(Generic[Data]):
         inputs: Inputs = None,
         halt_when: When = None,
         max_steps: int | None = None,
+        budget: Budget | None = None,
     ) -> Run:
         if runtime is BLOCKING:
             self._require_blocking()
         graph = self._machine.graph
         halts = rules.halts(graph, halt_before, halt_after, halt_when)
         offered = rules.checked_inputs(graph, inputs)
-        return Run(self._machine, runtime, ExecuteMethod[method], halts, offered, max_steps)
+        meter = None if budget is None else Meter(budget)
+        return Run(self._machine, runtime, ExecuteMethod[method], halts, offered, max_steps, None, meter)
 
     def _require_blocking(self) -> None:
         hooks = self._machine.identity.hooks

@@ -9,6 +9,7 @@ import contextvars
 from dataclasses import dataclass, field
 from typing import Any
 
+from agentflow.budget import CURRENT_METER
 from agentflow.hooks import NO_HOOKS, HookSet
 from agentflow.runtime import CURRENT_STEP
 from agentflow.usage import Usage
@@ -105,6 +106,14 @@ class ApplicationContext:
     def record_usage(self, usage: Usage) -> None:
         """Count a model call as part of this step."""
         self.usages = (*self.usages, usage)
+        meter = CURRENT_METER.get()
+        if meter is not None:
+            meter.count(usage)
+
+    def include_usage(self, usage: Usage) -> None:
+        """Count what a child used as part of this step; it was metered when the child's calls were made."""
+        if usage.attempts:
+            self.usages = (*self.usages, usage)
 
     def __enter__(self) -> ApplicationContext:
         self._tokens = (*self._tokens, CURRENT_STEP.set(self))

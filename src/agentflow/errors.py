@@ -18,6 +18,7 @@
     |  |- ActionTimeoutError (TimeoutError) an action took longer than its `timeout`
     |  |- BusyError                        the application is already running a step or a stream
     |  |- StepLimitError                   `max_steps` were performed and the run was not over
+    |  |- BudgetError                      a child was stopped because the run's budget is used up
     |  |- DecideError                      a choice came to nothing, or to an undeclared target
     |  |- EvaluationError                  an expression met values it cannot work with
     |  |- ConflictError                    somebody else has moved the application on
@@ -123,6 +124,10 @@ class BusyError(RunError):
 
 class StepLimitError(RunError):
     """`max_steps` steps were performed and the run was not over."""
+
+
+class BudgetError(RunError):
+    """A child was stopped because the budget of the run is used up; the run itself halts and raises nothing."""
 
 
 class DecideError(RunError):

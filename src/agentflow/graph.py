@@ -12,10 +12,10 @@ from typing import Any
 from agentflow import checks, drawing
 from agentflow.actions import Action, Contract, FunctionAction
 from agentflow.conditions import Condition, default, literal_when_unknown
-from agentflow.errors import BuildError, UnknownNameError, did_you_mean, raise_problems
+from agentflow.errors import BuildError, DecideError, UnknownNameError, did_you_mean, raise_problems
 from agentflow.runtime import BLOCKING, run_blocking
 from agentflow.select.choice import Choice, Edges, targets_named
-from agentflow.select.selector import END, Select, Selector, as_selector, target_name
+from agentflow.select.selector import END, PendingChoice, Select, Selector, as_selector, target_name
 from agentflow.signatures import names
 from agentflow.state import State
 
@@ -108,12 +108,18 @@ class Graph:
         """The action that would follow `prior_step` in this state, None at the end.
 
         It evaluates the choice anew, so prefer `Application.get_next_action`, which keeps what was decided.
+
+        Raises:
+            DecideError: A person has to choose.
         """
         name = entrypoint if prior_step is None else prior_step
         at_choice = prior_step is not None or not self.has_action(name)
         while at_choice and name != END:
             choice = self.choices.get(name)
-            name = run_blocking(choice.ask(BLOCKING, state)).target if choice else END
+            made = run_blocking(choice.ask(BLOCKING, state)) if choice else None
+            if isinstance(made, PendingChoice):
+                raise DecideError(f"what follows '{name}' is for a person to choose: run an application, and choose().")
+            name = END if made is None else made.target
             at_choice = name != END and not self.has_action(name)
         return None if name == END else self._by_name[name]
 

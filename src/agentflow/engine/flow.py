@@ -12,16 +12,18 @@ from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
 from agentflow.actions import Action, Contract
+from agentflow.budget import CURRENT_METER, Meter
+from agentflow.conditions import holds
 from agentflow.context import ApplicationContext
 from agentflow.engine import rules, steps
 from agentflow.engine.machine import Machine, Status
 from agentflow.engine.steps import Done, Inputs
 from agentflow.engine.streams import StreamedStep
-from agentflow.errors import StepLimitError, UnusedInputWarning
+from agentflow.errors import BudgetError, StepLimitError, UnusedInputWarning
 from agentflow.hooks import ExecuteMethod, fire
 from agentflow.runtime import CURRENT_STEP, Runtime
 from agentflow.select.choice import Choice
-from agentflow.select.selector import END, Decision
+from agentflow.select.selector import END, Decision, PendingChoice
 from agentflow.state import State
 
 Performed = TypeVar("Performed")
@@ -29,7 +31,10 @@ Ended = tuple[Action | None, Any, State[Any]]
 
 
 async def next_contract(machine: Machine, runtime: Runtime) -> Contract | None:
-    """What comes next, None at the end. A choice that has not been made yet is made, once, and kept."""
+    """What comes next. A choice that has not been made yet is made, once, and kept.
+
+    None at the end, and while a person has to choose.
+    """
     contracts = machine.graph.contracts
     while (name := machine.pending) not in contracts:
         if name == END:
@@ -40,7 +45,10 @@ async def next_contract(machine: Machine, runtime: Runtime) -> Contract | None:
         if choice is None:
             machine.pending = END
         else:
-            machine.settle_on(choice.pick(machine.state) if choice.pure else await _ask(machine, runtime, choice))
+            decision = choice.pick(machine.state) if choice.pure else await _chosen(machine, runtime, choice)
+            if decision is None:
+                return None
+            machine.settle_on(decision)
             if machine.identity.hooks.post_decide:
                 await _tell_decision(machine, runtime)
     return contracts[name]
@@ -104,6 +112,7 @@ class Run:
         inputs: Inputs,
         max_steps: int | None,
         check: Callable[[], None] | None = None,
+        meter: Meter | None = None,
     ) -> None:
         self.machine = machine
         self.runtime = runtime
@@ -117,7 +126,8 @@ class Run:
         self.outcome: Ended | None = None
         self._told = False
         self._check = check  # raises when the run must not go on
-        self._checked = halts is not rules.NO_HALTS or max_steps is not None or check is not None
+        self.meter = meter
+        self._checked = any((halts is not rules.NO_HALTS, max_steps is not None, check, meter))
 
     async def advance(self, perform: Callable[[Machine, Runtime, Inputs], Awaitable[Any]] = step) -> Any:
         """Perform one more step: what `perform` gave, or None when the run is over.
@@ -130,7 +140,15 @@ class Run:
                 await self._begin()
             if self.outcome is not None or (self._checked and await self._halted()):
                 return await self.close()
-            done = await perform(self.machine, self.runtime, self.inputs)
+            done = (
+                await self._metered(perform) if self.meter else await perform(self.machine, self.runtime, self.inputs)
+            )
+        except BudgetError as error:
+            if self.meter is None:
+                await self.close(error)
+                raise
+            self._end(self.last or (None, None, self.machine.state), str(self.meter.breach()))
+            return await self.close()
         except BaseException as error:
             await self.close(error)
             raise
@@ -155,15 +173,20 @@ class Run:
 
     async def _halted(self) -> bool:
         last, halts, machine = self.last, self.halts, self.machine
-        if self._check is not None:
-            self._check()
         if last is not None:
-            if machine.prior in halts.after or (halts.when is not None and rules.holds(halts.when, machine.state)):
-                return self._end(last)
+            if machine.prior in halts.after:
+                return self._end(last, f"halt_after {machine.prior!r}")
+            if halts.when is not None and holds(halts.when, machine.state):
+                return self._end(last, f"halt_when, after {machine.prior!r}")
             if halts.before:
                 coming = await peek(machine, self.runtime)
                 if coming is not None and coming.name in halts.before:
-                    return self._end((coming, None, machine.state))
+                    return self._end((coming, None, machine.state), f"halt_before {coming.name!r}")
+        if self._check is not None:
+            self._check()
+        breach = self.meter.breach() if self.meter is not None else None
+        if breach is not None:
+            return self._end(last or (None, None, machine.state), breach)
         if self.max_steps is not None and self.taken >= self.max_steps:
             raise StepLimitError(
                 f"{self.taken} steps were performed (max_steps) and the run is not over; it stands after "
@@ -186,7 +209,7 @@ class Run:
     async def _last_stream_ended(self, done: Done | None, error: BaseException | None) -> None:
         if done is not None:
             self._note(done)
-            self._end(done)
+            self._end(done, f"halt_after {done[0].name!r}")
         await self.close(error)
 
     async def close(self, error: BaseException | None = None) -> None:
@@ -206,9 +229,18 @@ class Run:
         """How the run ended."""
         return self.outcome or (None, None, self.machine.state)
 
-    def _end(self, outcome: Ended) -> bool:
+    async def _metered(self, perform: Callable[[Machine, Runtime, Inputs], Awaitable[Any]]) -> Any:
+        assert self.meter is not None
+        token = CURRENT_METER.set(self.meter)
+        try:
+            return await perform(self.machine, self.runtime, self.inputs)
+        finally:
+            self.meter.steps += 1
+            CURRENT_METER.reset(token)
+
+    def _end(self, outcome: Ended, reason: str) -> bool:
         self.outcome = outcome
-        self.machine.status = Status.halted
+        self.machine.status, self.machine.halted_by = Status.halted, reason
         return True
 
     async def _begin(self) -> None:
@@ -245,12 +277,25 @@ async def single(run: Run) -> Done | None:
     return done
 
 
-async def _ask(machine: Machine, runtime: Runtime, choice: Choice) -> Decision:
+async def _chosen(machine: Machine, runtime: Runtime, choice: Choice) -> Decision | None:
+    """The decision of a choice that runs somebody's code; None, and halted, while a person has not made it."""
+    if machine.awaiting is None:
+        made = await _ask(machine, runtime, choice)
+        if isinstance(made, Decision):
+            return made
+        machine.awaiting = made
+    if machine.picked is None:
+        machine.status = Status.halted
+    return machine.picked
+
+
+async def _ask(machine: Machine, runtime: Runtime, choice: Choice) -> Decision | PendingChoice:
     """Make a choice that runs somebody's code; what models it asks counts as its own usage."""
     context = ApplicationContext(machine.identity, machine.sequence_id + 1, None)
     token = CURRENT_STEP.set(context)
     try:
-        return choice.with_usage(await choice.ask(runtime, machine.state), context.usages)
+        made = await choice.ask(runtime, machine.state)
+        return choice.with_usage(made, context.usages) if isinstance(made, Decision) else made
     except BaseException as error:
         machine.fail(error)
         where = f"in application {context.app_id!r}"

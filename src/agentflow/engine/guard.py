@@ -29,6 +29,8 @@ async def guarded(contract: Contract, runtime: Runtime, state: State[Any], input
         try:
             return await runtime.within(options.timeout, flow)
         except ActionTimeoutError as error:
-            raise ActionTimeoutError(f"{contract.scope.owner} gave {error} Raise its timeout or make it faster.") from None
+            raise ActionTimeoutError(
+                f"{contract.scope.owner} gave {error} Raise its timeout or make it faster."
+            ) from None
 
     return await attempt() if options.retry is None else await attempts(runtime, options.retry, attempt)

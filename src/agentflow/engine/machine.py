@@ -14,7 +14,7 @@ from agentflow.context import Identity
 from agentflow.errors import BusyError
 from agentflow.graph import Graph
 from agentflow.runtime import new_lock
-from agentflow.select.selector import Decision
+from agentflow.select.selector import Decision, PendingChoice
 from agentflow.state import State
 from agentflow.usage import Usage
 
@@ -46,16 +46,21 @@ class Machine:
     Attributes:
         pending: What comes next: an action, a named choice still to be evaluated, `END`; None while the choice that
             leaves `prior` has not been evaluated.
+        awaiting: The choice that a person has to make before it can go on.
+        picked: What the person said, until the next run takes it.
     """
 
     __slots__ = (
         "_decisions",
         "_lock",
+        "awaiting",
         "entrypoint",
         "failure",
         "graph",
+        "halted_by",
         "identity",
         "pending",
+        "picked",
         "prior",
         "sequence_id",
         "state",
@@ -75,7 +80,10 @@ class Machine:
         self.pending: str | None = entrypoint
         self.status = Status.ready
         self.failure: BaseException | None = None
+        self.halted_by: str | None = None
         self.usage_by_action: dict[str, Usage] = {}
+        self.awaiting: PendingChoice | None = None
+        self.picked: Decision | None = None
         self._decisions: deque[tuple[int, Decision]] | None = None
         self._lock = new_lock()
 
@@ -118,6 +126,7 @@ class Machine:
     def settle_on(self, decision: Decision) -> None:
         """A choice was made about the step that comes next: keep it, so that it is made once."""
         self.pending = decision.target
+        self.awaiting = self.picked = None
         if self._decisions is None:
             self._decisions = deque(maxlen=DECISIONS_KEPT)
         self._decisions.append((self.sequence_id + 1, decision))
@@ -125,6 +134,7 @@ class Machine:
     def replace_state(self, state: State[Any]) -> None:
         """The state was changed from outside, so what was chosen in the old one no longer counts."""
         self.state = state
+        self.awaiting = self.picked = None
         self.identity.finished.clear()
         if self.prior is not None:
             self.pending = None
@@ -132,6 +142,7 @@ class Machine:
     def restart(self) -> None:
         """Go back to the entrypoint; the sequence id goes on."""
         self.prior, self.pending = None, self.entrypoint
+        self.awaiting = self.picked = None
         self.status = Status.ready
 
     # -- remembering

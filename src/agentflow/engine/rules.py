@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from agentflow.actions import Contract
-from agentflow.conditions import Condition, holds
+from agentflow.conditions import Condition
 from agentflow.context import ApplicationContext
 from agentflow.errors import BuildError, InputError, UnknownNameError, did_you_mean
 from agentflow.graph import Graph
@@ -54,9 +54,7 @@ def checked_inputs(graph: Graph, inputs: Mapping[str, Any] | None) -> Mapping[st
         if name.startswith("__"):
             raise InputError(f"the input {name!r} is reserved: names that start with '__' are filled in by the engine.")
         if name not in graph.input_names:
-            raise InputError(
-                f"no action takes an input {name!r}: remove it. {did_you_mean(name, graph.input_names)}"
-            )
+            raise InputError(f"no action takes an input {name!r}: remove it. {did_you_mean(name, graph.input_names)}")
     return inputs
 
 
@@ -67,7 +65,6 @@ class Halts:
     before: frozenset[str] = frozenset()
     after: frozenset[str] = frozenset()
     when: Condition | Callable[[State[Any]], Any] | None = None
-
 
 
 #: A run that halts nowhere on request.

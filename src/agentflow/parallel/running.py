@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from agentflow.budget import CURRENT_METER
 from agentflow.context import ApplicationContext, Identity, ParentPointer
 from agentflow.engine import flow, rules
 from agentflow.engine.flow import Run
@@ -24,7 +25,7 @@ from agentflow.parallel.stops import StopCondition
 from agentflow.parallel.tasks import SubGraphTask, child_id
 from agentflow.runtime import BLOCKING, Runtime
 from agentflow.state import State
-from agentflow.usage import total
+from agentflow.usage import NOTHING, Usage, total
 
 #: How many children run at once unless somebody says otherwise.
 MAX_CONCURRENCY = 16
@@ -60,7 +61,7 @@ class Plan:
 class Child:
     """One task on its way: what it is, and how long it took."""
 
-    __slots__ = ("app_id", "context", "key", "runtime", "started", "task", "timeout")
+    __slots__ = ("_machine", "app_id", "context", "key", "runtime", "started", "task", "timeout")
 
     def __init__(
         self, task: SubGraphTask, key: str, context: ApplicationContext, runtime: Runtime, timeout: float | None
@@ -72,6 +73,7 @@ class Child:
         self.timeout = task.timeout if task.timeout is not None else timeout
         self.app_id = task.application_id or child_id(context, key)
         self.started = 0.0
+        self._machine: Machine | None = None
 
     async def flow(self, index: int, stop: Stop) -> Outcome:
         """Run the child to its end.
@@ -80,7 +82,7 @@ class Child:
             ActionTimeoutError: It took too long.
         """
         self.started = time.perf_counter()
-        run = self.run(self.blocking_check(index, stop) if self.runtime is BLOCKING else None)
+        run = self.run(self.check(index, stop))
         if self.timeout is None or self.runtime is BLOCKING:
             await flow.run_to_end(run)
         else:
@@ -90,7 +92,7 @@ class Child:
                 raise self._too_late() from None
         if self.timeout is not None and self.duration > self.timeout:
             raise self._too_late()
-        return self.outcome(run.machine)
+        return self.outcome()
 
     def run(self, check: Callable[[], None] | None = None) -> Run:
         """The run of a new application for this child."""
@@ -98,7 +100,8 @@ class Child:
         graph, inputs = runnable.graph, self.task.inputs
         halts = rules.halts(graph, None, runnable.halt_after)
         method = ExecuteMethod.run if self.runtime is BLOCKING else ExecuteMethod.arun
-        return Run(self.machine(), self.runtime, method, halts, rules.checked_inputs(graph, inputs), None, check)
+        self._machine = self.machine()
+        return Run(self._machine, self.runtime, method, halts, rules.checked_inputs(graph, inputs), None, check)
 
     def machine(self) -> Machine:
         """The new application's machine, with what it inherits from its parent."""
@@ -116,10 +119,10 @@ class Child:
         )
         return Machine(task.runnable.graph, task.state, task.runnable.entrypoint, identity)
 
-    def outcome(self, machine: Machine) -> Outcome:
-        """How it ended well."""
-        usage = total(machine.usage_by_action.values())
-        return Outcome(self.key, self.app_id, machine.state, None, usage, self.duration)
+    def outcome(self, error: BaseException | None = None, cancelled: bool = False) -> Outcome:
+        """How it ended: well, or with that error."""
+        state = self._machine.state if self._machine is not None and error is None else None
+        return Outcome(self.key, self.app_id, state, error, self.usage, self.duration, cancelled)
 
     def portable(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:
         """The same for an executor that pickles what it runs."""
@@ -130,15 +133,23 @@ class Child:
         return run_parcel, (parcel,)
 
     @property
+    def usage(self) -> Usage:
+        """What its model calls have used so far."""
+        return NOTHING if self._machine is None else total(self._machine.usage_by_action.values())
+
+    @property
     def duration(self) -> float:
         """Seconds since it started, 0 if it has not."""
         return time.perf_counter() - self.started if self.started else 0.0
 
-    def blocking_check(self, index: int, stop: Stop) -> Callable[[], None]:
-        """What a child in a thread asks between its steps: whether it is to stop, and whether it is too late."""
+    def check(self, index: int, stop: Stop) -> Callable[[], None]:
+        """What a child asks between its steps: whether it is to stop, is too late, or has used up the run's budget."""
+        meter = CURRENT_METER.get()
 
         def check() -> None:
             stop.check(index)
+            if meter is not None:
+                meter.check()
             if self.timeout is not None and self.duration > self.timeout:
                 raise self._too_late()
 
@@ -173,7 +184,7 @@ async def run_children(
         await _run_rest(runtime, children, ahead, found, ended, plan, context)
     for position, outcome in enumerate(found):
         if outcome is None:
-            found[position] = _cancelled(children[position], Cancelled("it was not needed any more"))
+            found[position] = children[position].outcome(Cancelled("it was not needed any more"), cancelled=True)
     return [outcome for outcome in found if outcome is not None]
 
 
@@ -193,8 +204,7 @@ async def _run_rest(
         outcome = _outcome_of(child, end)
         found[ahead[end.index]] = outcome
         ended.append(outcome)
-        if outcome.usage.attempts:
-            context.record_usage(outcome.usage)
+        context.include_usage(outcome.usage)
         if plan.progress is not None:
             plan.progress(outcome, len(children))
         if outcome.exception is not None and not outcome.cancelled and _is_fatal(outcome.exception, plan):
@@ -215,17 +225,12 @@ def _is_fatal(error: BaseException, plan: Plan) -> bool:
 
 def _outcome_of(child: Child, end: Ended) -> Outcome:
     if isinstance(end.error, Cancelled):
-        return _cancelled(child, end.error)
+        return child.outcome(end.error, cancelled=True)
     if end.error is not None:
-        error = explained(end.error, child.key)
-        return Outcome(child.key, child.app_id, exception=error, duration=child.duration)
+        return child.outcome(explained(end.error, child.key))
     outcome: Outcome = end.value
     remember(child, outcome)
     return outcome
-
-
-def _cancelled(child: Child, error: BaseException) -> Outcome:
-    return Outcome(child.key, child.app_id, exception=error, duration=child.duration, cancelled=True)
 
 
 def remember(child: Child, outcome: Outcome) -> None:

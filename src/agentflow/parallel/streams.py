@@ -14,7 +14,6 @@ from agentflow.context import ApplicationContext
 from agentflow.engine.streams import StreamedStep
 from agentflow.errors import BuildError, RunError, did_you_mean
 from agentflow.nursery import Cancelled, Emit, Merged, Stop
-from agentflow.parallel.outcomes import Outcome
 from agentflow.parallel.running import MAX_CONCURRENCY, Child, first_state, key_of
 from agentflow.parallel.tasks import SubGraphTask
 from agentflow.runtime import ASYNC, BLOCKING, Runtime, each
@@ -99,7 +98,7 @@ class _Pump:
     async def flow(self, index: int, stop: Stop) -> None:
         child = self._child
         child.started = time.perf_counter()
-        run = child.run(child.blocking_check(index, stop) if child.runtime is BLOCKING else None)
+        run = child.run(child.check(index, stop))
         try:
             while (opened := await run.advance_stream()) is not None:
                 await self._pass_on(opened, index, stop)
@@ -108,11 +107,10 @@ class _Pump:
             if not left and not isinstance(error, Exception):
                 raise
             reason = Cancelled("its reader had decided that it is not needed") if left else error
-            await self._emit((child.key, None, Outcome(child.key, child.app_id, exception=reason, cancelled=left)))
-            return
-        outcome = child.outcome(run.machine)
-        if outcome.usage.attempts:
-            child.context.record_usage(outcome.usage)
+            outcome = child.outcome(reason, cancelled=left)
+        else:
+            outcome = child.outcome()
+        child.context.include_usage(outcome.usage)
         await self._emit((child.key, None, outcome))
 
     async def _pass_on(self, opened: Any, index: int, stop: Stop) -> None:

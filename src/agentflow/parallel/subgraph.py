@@ -88,10 +88,11 @@ class Subgraph(Action):
         child = Child(task, self.name, context, runtime, None)
         outcome = kept(child)
         if outcome is None:
-            outcome = await child.flow(0, Stop())
-            remember(child, outcome)
-            if outcome.usage.attempts:
-                context.record_usage(outcome.usage)
+            try:
+                outcome = await child.flow(0, Stop())
+                remember(child, outcome)
+            finally:
+                context.include_usage(child.usage)
         assert outcome.state is not None
         results = {key: outcome.state[own] for key, own in self.given.items()}
         return results, state.update(**results)

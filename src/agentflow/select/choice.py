@@ -15,7 +15,7 @@ from typing import Any
 from agentflow.conditions import Condition, equal_by_key
 from agentflow.errors import DecideError, ProviderError, RealCallError, did_you_mean
 from agentflow.runtime import Runtime
-from agentflow.select.selector import END, Answer, Decision, Selector, Target, scoped, target_name
+from agentflow.select.selector import END, Answer, Decision, PendingChoice, Selector, Target, scoped, target_name
 from agentflow.select.switch import Switch
 from agentflow.state import State
 from agentflow.usage import Usage
@@ -51,8 +51,10 @@ class Choice:
         self.pure = not asks
         self.pick: Callable[[State[Any]], Decision | None] = self._compiled(last=None if asks else self.otherwise)
 
-    async def ask(self, runtime: Runtime, state: State[Any]) -> Decision:
+    async def ask(self, runtime: Runtime, state: State[Any]) -> Decision | PendingChoice:
         """The decision of a choice that is not pure: `pick` first, then the selector, then fallback and default.
+
+        A selector may leave it to a person instead: then there is no decision yet.
 
         Raises:
             DecideError: The selector came to nothing, or to an undeclared target, and nothing is declared for that.
@@ -72,6 +74,8 @@ class Choice:
             if selector.fallback is None:
                 raise
             return self._fallback(selector, f"{error}", time.perf_counter() - started)
+        if isinstance(answer, PendingChoice):
+            return replace(answer, source=self.edges.source)
         return self._decided(selector, answer, time.perf_counter() - started)
 
     @staticmethod

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Final
 
-from agentflow.errors import BuildError
+from agentflow.errors import BuildError, DecideError, did_you_mean
 from agentflow.runtime import Runtime, name_of
 from agentflow.signatures import names, positional_count
 from agentflow.state import Scope, State, view
@@ -66,7 +66,44 @@ class Decision:
         return f"'{self.source}' -> {chosen}, decided by {self.decided_by}{sure}{why}"
 
 
-#: What a selector may answer: a name, an action, an object with `.next_action`, a decision, or None to abstain.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PendingChoice:
+    """A choice that waits for a person; the run halts until `Application.choose` says what comes next.
+
+    Attributes:
+        targets: What there is to choose from, sorted by name.
+        question: What the person is asked.
+        asked_by: The selector that leaves it to a person.
+        source: The name that is being left.
+        reason: Why a person is asked, such as who abstained before.
+    """
+
+    targets: tuple[Target, ...]
+    question: str = ""
+    asked_by: str = ""
+    source: str = ""
+    reason: str = ""
+
+    def picked(self, name: str | None, reason: str | None = None) -> Decision:
+        """The decision that a person's pick makes of it.
+
+        Raises:
+            DecideError: The pick is none of the targets.
+        """
+        offered = tuple(target.name for target in self.targets)
+        if name is None or name not in offered:
+            raise DecideError(
+                f"{name!r} is none of the choices that leave '{self.source}'. {did_you_mean(str(name), offered)}",
+                source=self.source,
+                answer=str(name),
+                targets=offered,
+            )
+        why = reason or self.reason or None
+        return Decision(target=name, source=self.source, targets=offered, decided_by=self.asked_by, reason=why)
+
+
+#: What a selector may answer: a name, an action, an object with `.next_action`, a decision, a pending choice, or None
+#: to abstain.
 Answer = Any
 
 

@@ -1,0 +1,105 @@
+"""A run halts with its state intact when its budget is used up, and says which limit it was."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from agentflow import ApplicationBuilder, Budget, State, Status, action, streaming_action
+from agentflow.errors import BuildError
+from agentflow.parallel import MapStates
+from agentflow.usage import Usage, record
+from tests.drivers import Driver
+
+
+@action(reads=["turns"], writes=["turns"])
+def ask(state: State) -> State:
+    record(Usage("model", "provider", 60, 40, cost=0.01))
+    return state.update(turns=state["turns"] + 1)
+
+
+def endless(made: Any = ask) -> Any:
+    return (
+        ApplicationBuilder()
+        .with_actions(ask=made)
+        .with_transitions(("ask", "ask"))
+        .with_entrypoint("ask")
+        .with_state(turns=0)
+        .build()
+    )
+
+
+@pytest.mark.parametrize(
+    ("budget", "turns", "reason"),
+    [
+        (Budget(steps=3), 3, "the budget of 3 steps: 3 were used"),
+        (Budget(tokens=250), 3, "the budget of 250 tokens: 300 were used"),
+        (Budget(usd=0.015), 2, "the budget of 0.015 usd: 0.02 were used"),
+        (Budget(steps=9, tokens=150), 2, "the budget of 150 tokens: 200 were used"),
+    ],
+)
+def test_a_used_up_budget_halts_the_run(drive: Driver, budget: Budget, turns: int, reason: str) -> None:
+    app = endless()
+    action_done, _, state = drive.run(app, budget=budget)
+    assert ("ask", turns) == (action_done.name, state["turns"])
+    assert (Status.halted, reason, turns - 1) == (app.status, app.halted_by, app.sequence_id)
+
+
+def test_seconds_are_wall_time(drive: Driver, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = iter(range(100))
+    monkeypatch.setattr("agentflow.budget.time.monotonic", lambda: float(next(clock)))
+    app = endless()
+    drive.run(app, budget=Budget(seconds=4))
+    assert "the budget of 4 seconds: 4 were used" == app.halted_by
+
+
+def test_the_next_run_has_a_budget_of_its_own(drive: Driver) -> None:
+    app = endless()
+    drive.run(app, budget=Budget(steps=2))
+    drive.run(app, budget=Budget(steps=2))
+    assert 4 == app.state["turns"]
+
+
+def test_every_running_verb_knows_it(drive: Driver) -> None:
+    @streaming_action(reads=["turns"], writes=["turns"])
+    def stream(state: State) -> Iterator[Any]:
+        yield "piece", None
+        yield {}, state.update(turns=state["turns"] + 1)
+
+    assert 2 == len(drive.iterate(endless(), budget=Budget(steps=2)))
+    assert [("ask", ["piece"])] * 2 == drive.stream_iterate(endless(stream), budget=Budget(steps=2))
+
+
+def test_children_count_on_the_run_they_belong_to(drive: Driver) -> None:
+    class AskMany(MapStates):
+        reads = ["turns"]
+        writes = ["turns"]
+
+        def action(self) -> Any:
+            return ask
+
+        def states(self, state: State) -> Iterator[State]:
+            for _ in range(10):
+                yield state
+
+        def reduce(self, state: State, states: Any) -> State:
+            return state.update(turns=sum(child["turns"] for child in states))
+
+    app = endless(AskMany(max_concurrency=1))
+    outcome = drive.run(app, budget=Budget(tokens=350))
+    assert (None, None, {"turns": 0}) == (*outcome[:2], dict(outcome[2]))
+    assert (Status.halted, "the budget of 350 tokens: 400 were used", None) == (
+        app.status,
+        app.halted_by,
+        app.sequence_id,
+    )
+    drive.run(app, budget=Budget(steps=1))
+    assert (10, 1_000) == (app.state["turns"], app.usage.total_tokens)
+
+
+@pytest.mark.parametrize("limit", ["steps", "tokens", "usd", "seconds"])
+def test_a_limit_that_allows_nothing_is_refused(limit: str) -> None:
+    with pytest.raises(BuildError, match=rf"Budget\({limit}=0\) allows nothing"):
+        Budget(**{limit: 0})
