@@ -25,7 +25,7 @@ from .hostile import BOMBS, ESCAPES, generated
 from .traps import trapped_state, watching
 
 COUNT = int(os.environ.get("AGENTFLOW_FUZZ", "20000"))
-SECONDS = 0.05
+SECONDS = 0.05 if sys.gettrace() is None else 0.2  # what measuring the coverage adds is not theirs
 BYTES = 10_000_000
 
 _TEMPLATES = [
