@@ -286,6 +286,7 @@ async def _chosen(machine: Machine, runtime: Runtime, choice: Choice) -> Decisio
         machine.awaiting = made
     if machine.picked is None:
         machine.status = Status.halted
+        machine.halted_by = f"{machine.awaiting.asked_by}, leaving {machine.awaiting.source!r}"
     return machine.picked
 
 

@@ -5,23 +5,30 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from agentflow.select.selector import END, Decision, Select, Selector, Target
+from agentflow.select.selector import END, Decision, PendingChoice, Select, Selector, Target
 from agentflow.select.switch import Switch, switch
 
 if TYPE_CHECKING:
     from agentflow.select.caching import DecisionCache, DiskCache, MemoryCache
+    from agentflow.select.cascade import Cascade
     from agentflow.select.decider import Decider
+    from agentflow.select.human import HumanDecider
     from agentflow.select.llm import Example, LLMDecider, create_decision_model
+    from agentflow.select.rule import RuleDecider
 
 __all__ = [
     "END",
+    "Cascade",
     "Decider",
     "Decision",
     "DecisionCache",
     "DiskCache",
     "Example",
+    "HumanDecider",
     "LLMDecider",
     "MemoryCache",
+    "PendingChoice",
+    "RuleDecider",
     "Select",
     "Selector",
     "Switch",
@@ -31,6 +38,9 @@ __all__ = [
 ]
 
 _LAZY = {
+    "RuleDecider": "rule",
+    "HumanDecider": "human",
+    "Cascade": "cascade",
     "Decider": "decider",
     "DecisionCache": "caching",
     "DiskCache": "caching",
