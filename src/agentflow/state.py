@@ -40,6 +40,28 @@ class TypingSystem(Protocol):
         """The plain values of a typed object."""
 
 
+class InheritedTyping:
+    """A parent's typing for its children: its own keys are validated as ever, others are free."""
+
+    def __init__(self, parent: TypingSystem) -> None:
+        self._parent = parent
+        self.state_type = parent.state_type
+        self.required_keys = parent.required_keys
+
+    def defaults(self) -> Mapping[str, Any]:
+        return {}
+
+    def validate(self, updates: Mapping[str, Any]) -> Mapping[str, Any]:
+        known = self.required_keys | self._parent.defaults().keys()
+        return {**updates, **self._parent.validate({key: value for key, value in updates.items() if key in known})}
+
+    def construct_data(self, values: Mapping[str, Any]) -> Any:
+        return self._parent.construct_data(values)
+
+    def construct_state(self, data: Any) -> Mapping[str, Any]:
+        return self._parent.construct_state(data)
+
+
 @dataclass(frozen=True, slots=True)
 class Scope:
     """What one reader of the state declared: `owner` is how a message names it, such as "action 'draft'".
@@ -251,6 +273,14 @@ def view(state: State[Any], scope: Scope) -> State[Any]:
     """The state as the reader with this scope may see it; what it changes is remembered from here on."""
     new: State[Any] = object.__new__(State)
     new._values, new._operations, new._scope, new._typing = state._values, None, scope, state._typing
+    return new
+
+
+def child_view(state: State[Any], scope: Scope) -> State[Any]:
+    """The same for the maker of children's first states, which may hold keys that the parent's type has not."""
+    new = view(state, scope)
+    if new._typing is not None and not isinstance(new._typing, InheritedTyping):
+        new._typing = InheritedTyping(new._typing)
     return new
 
 

@@ -21,7 +21,7 @@ from agentflow.parallel.stops import StopCondition
 from agentflow.parallel.tasks import RunnableGraph, SubGraphTask
 from agentflow.runtime import CURRENT_STEP, Runtime
 from agentflow.signatures import names
-from agentflow.state import Scope, State, view
+from agentflow.state import Scope, State, child_view
 
 
 class TaskBasedParallelAction(Action):
@@ -112,7 +112,7 @@ class TaskBasedParallelAction(Action):
                 f"parallel action '{self.name}' has no running step to be part of: run it in an application."
             )
         offered = {name: value for name, value in inputs.items() if not name.startswith("__")}
-        source = view(state, Scope(f"action '{self.name}'", frozenset(names(self.reads)), writes_anything=True))
+        source = child_view(state, Scope(f"action '{self.name}'", frozenset(names(self.reads)), writes_anything=True))
         tasks = await self.collect(runtime, source, context, offered)
         outcomes = await run_children(runtime, tasks, self._plan(), context)
         results = _for_reduce(outcomes, self.plan)
@@ -132,7 +132,7 @@ class TaskBasedParallelAction(Action):
     def _settled(self, task: Any, context: ApplicationContext) -> SubGraphTask:
         if not isinstance(task, SubGraphTask):
             raise ResultError(f"tasks() of '{self.name}' yielded a {type(task).__name__}: yield a SubGraphTask.")
-        task.state = first_state(task.state, f"tasks() of '{self.name}'")
+        task.state = first_state(task, f"tasks() of '{self.name}'")
         if task.tracker == "cascade":
             task.tracker = self.tracker(**wanted(self.tracker, context=context)) if self.track else None
         return task

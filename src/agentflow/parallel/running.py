@@ -259,8 +259,9 @@ def _no_two_alike(children: Sequence[Child]) -> None:
         seen.add(child.app_id)
 
 
-def first_state(given: Any, owner: str) -> State[Any]:
+def first_state(task: SubGraphTask, owner: str) -> State[Any]:
     """What a child starts from: only what its maker may read, free of its maker's declaration."""
+    given: object = task.state
     if not isinstance(given, State):
         raise BuildError(f"{owner} gave {type(given).__name__} where a child needs a State: yield state.update(...).")
-    return State(given.get_all())
+    return State(given.get_all(), given.typing_system if task.typing == "cascade" else task.typing)

@@ -35,7 +35,7 @@ class TaskStream:
     ) -> None:
         self._children = []
         for position, task in enumerate(tasks):
-            task.state = first_state(task.state, "a task")
+            task.state = first_state(task, "a task")
             self._children.append(Child(task, key_of(task, position), context, runtime, None))
         self._keys = [child.key for child in self._children]
         self._merged = Merged(self._jobs, max_concurrency)

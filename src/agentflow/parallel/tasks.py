@@ -8,14 +8,14 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from agentflow.actions import Action
 from agentflow.context import ApplicationContext
 from agentflow.errors import BuildError, UnknownNameError, did_you_mean
 from agentflow.graph import Graph, as_action
 from agentflow.signatures import names
-from agentflow.state import State
+from agentflow.state import State, TypingSystem
 
 #: What a map may run: an action, or a graph with its way in and out.
 Runnable = "Action | Callable[..., Any] | RunnableGraph"
@@ -75,6 +75,7 @@ class SubGraphTask:
         tracker: "cascade" to inherit the parent's, None for none, or one of its own.
         state_persister: Likewise.
         state_initializer: Likewise.
+        typing: "cascade" to validate writes of the parent's keys as the parent does, None, or a typing system.
     """
 
     graph: RunnableGraph | Action | Callable[..., Any] | None = None
@@ -84,6 +85,7 @@ class SubGraphTask:
     tracker: Any = "cascade"
     state_persister: Any = "cascade"
     state_initializer: Any = "cascade"
+    typing: TypingSystem | Literal["cascade"] | None = "cascade"
     action: RunnableGraph | Action | Callable[..., Any] | None = None
     key: str | None = None
     timeout: float | None = None
