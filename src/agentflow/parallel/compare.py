@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Coroutine, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal, Unpack
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Unpack
 
 from agentflow.errors import BuildError, ProviderError, RunError
 from agentflow.llm import Options, acomplete, astructured, complete, structured
@@ -38,14 +38,15 @@ def compare(
     Args:
         prompts: The prompts.
         models: Names of models, as litellm knows them.
-        judge: A model that ranks the answers to each prompt, without knowing whose they are.
+        judge: A model that ranks the answers to each prompt, without knowing whose they are. Of `options` it gets those
+            that say how a model is reached; its own are in `options_for`.
         max_concurrency: How many calls are made at once.
         on_cell: Told of each answer or failure as it comes.
         options_for: Options of single models, such as an `api_base`, beside those of all.
         options: Options of every call; see `agentflow.llm.Options`.
 
     Raises:
-        BuildError: There are no prompts or no models, or one of them twice.
+        BuildError: There are no prompts or no models, or one of them twice, or no call may be made at once.
         MissingExtraError: litellm is not installed.
 
     Example:
@@ -88,6 +89,8 @@ class _Asking:
                 raise BuildError(f"compare() has no list of {what}: pass a list with at least one.")
             if len(set(given)) < len(given):
                 raise BuildError(f"compare() has one of its {what} twice: name each once.")
+        if max_concurrency < 1:
+            raise BuildError(f"max_concurrency={max_concurrency} asks nobody: give at least 1.")
         self.runtime, self.prompts, self.models = runtime, tuple(prompts), tuple(models)
         self.max_concurrency, self.on_cell = max_concurrency, on_cell
         self.options_for, self.options = options_for, options
@@ -139,9 +142,7 @@ class _Asking:
         return ask
 
     def _verdict(self, judge: str, prompt: str, row: Sequence[Cell]) -> Callable[[], Coroutine[Any, Any, Verdict]]:
-        answers = {
-            f"answer {letter}": cell for letter, cell in zip(_LETTERS, (c for c in row if not c.error), strict=False)
-        }
+        answers = {f"answer {number}": cell for number, cell in enumerate((c for c in row if c.error is None), 1)}
 
         async def ask() -> Verdict:
             if len(answers) < 2:
@@ -149,17 +150,22 @@ class _Asking:
             verb = self.runtime.pick(structured, astructured)
             try:
                 done = await self.runtime.call(
-                    verb, _ranking_model(tuple(answers)), judge, _question(prompt, answers), temperature=0.0
+                    verb, _ranking_model(tuple(answers)), judge, _question(prompt, answers), **self._judging(judge)
                 )
             except ProviderError as error:
                 return Verdict(prompt, (), f"The judge failed: {error}")
-            names = list(dict.fromkeys(done.value.best_first))
-            return Verdict(prompt, tuple(answers[name].model for name in names), done.value.reason)
+            return Verdict(prompt, tuple(answers[name].model for name in done.value.best_first), done.value.reason)
 
         return ask
 
+    def _judging(self, judge: str) -> dict[str, Any]:
+        """The judge is reached like the others, but what they are told to be is not for it."""
+        shared = {name: value for name, value in self.options.items() if name in _REACHING}
+        return {"temperature": 0.0, **shared, **self.options_for.get(judge, {})}
 
-_LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+
+#: The options of all calls that say how a model is reached, not how it answers.
+_REACHING = ("api_base", "api_key", "timeout", "deadline", "policy")
 
 
 class _Job:
@@ -184,11 +190,16 @@ def _question(prompt: str, answers: Mapping[str, Cell]) -> str:
 
 
 def _ranking_model(names: tuple[str, ...]) -> type[BaseModel]:
-    from pydantic import Field, create_model
+    from pydantic import AfterValidator, Field, create_model
+
+    def each_once(ranked: list[str]) -> list[str]:
+        if sorted(ranked) != sorted(names):
+            raise ValueError(f"name each of these exactly once: {', '.join(names)}")
+        return ranked
 
     each = Literal[names]  # type: ignore[valid-type]
     return create_model(
         "Ranking",
-        best_first=(list[each], Field(min_length=len(names), max_length=len(names))),
+        best_first=Annotated[list[each], AfterValidator(each_once)],
         reason=(str, Field(description="Why the first is the best, in one or two sentences.")),
     )

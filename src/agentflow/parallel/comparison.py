@@ -64,6 +64,12 @@ class Verdict:
     ranking: tuple[str, ...]
     reason: str
 
+    @property
+    def text(self) -> str:
+        """The prompt, the ranking and the reason on one line."""
+        order = " > ".join(self.ranking) or "no ranking"
+        return f"{self.prompt}: {order}. {self.reason}"
+
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
@@ -117,15 +123,15 @@ class Comparison:
         table = Table(show_lines=True, title=self._title())
         table.add_column("prompt", style="bold", ratio=1)
         for model in self.models:
-            table.add_column(model, ratio=2)
+            table.add_column(Text(model), ratio=2)  # a name in brackets is no markup
         for prompt, row in zip(self.prompts, self.rows, strict=True):
             shown = [
                 Text.assemble((cell.text, ""), "\n" if cell.text else "", (cell.facts, "red" if cell.error else "dim"))
                 for cell in row
             ]
             table.add_row(Text(prompt), *shown)
-        for verdict in self.verdicts:
-            table.caption = Text("\n".join(_verdict_text(verdict) for verdict in self.verdicts))
+        if self.verdicts:
+            table.caption = Text("\n".join(verdict.text for verdict in self.verdicts))
         return table
 
     def to_markdown(self) -> str:
@@ -137,7 +143,7 @@ class Comparison:
         for prompt, row in zip(self.prompts, self.rows, strict=True):
             shown = [f"{_cell_markdown(cell.text)}<br>*{_cell_markdown(cell.facts)}*" for cell in row]
             lines.append(f"| {_cell_markdown(prompt)} | " + " | ".join(shown) + " |")
-        lines += [f"\n{_cell_markdown(_verdict_text(verdict))}" for verdict in self.verdicts]
+        lines += [f"\n{_cell_markdown(verdict.text)}" for verdict in self.verdicts]
         return "\n".join(lines) + "\n"
 
     def to_json(self) -> str:
@@ -151,7 +157,7 @@ class Comparison:
             f"<tr><th scope=row>{html.escape(prompt)}</th>{''.join(map(_cell_html, row))}</tr>"
             for prompt, row in zip(self.prompts, self.rows, strict=True)
         )
-        verdicts = "".join(f"<p>{html.escape(_verdict_text(verdict))}</p>" for verdict in self.verdicts)
+        verdicts = "".join(f"<p>{html.escape(verdict.text)}</p>" for verdict in self.verdicts)
         return _PAGE.format(title=html.escape(self._title()), head=head, rows=rows, verdicts=verdicts)
 
     def _title(self) -> str:
@@ -185,11 +191,6 @@ def _cell_html(cell: Cell) -> str:
 
 def _cell_markdown(text: str) -> str:
     return html.escape(text, quote=False).replace("|", "\\|").replace("\n", "<br>")
-
-
-def _verdict_text(verdict: Verdict) -> str:
-    order = " > ".join(verdict.ranking) or "no ranking"
-    return f"{verdict.prompt}: {order}. {verdict.reason}"
 
 
 def _count(things: Sequence[Any], name: str) -> str:
