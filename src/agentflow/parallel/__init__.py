@@ -11,6 +11,7 @@ from agentflow.parallel.maps import (
     map_reduce_action,
 )
 from agentflow.parallel.outcomes import Outcome
+from agentflow.parallel.progress import progress_bar
 from agentflow.parallel.stops import first, quorum
 from agentflow.parallel.streams import astream_tasks, stream_tasks
 from agentflow.parallel.subgraph import subgraph
@@ -34,6 +35,7 @@ __all__ = [
     "compare",
     "first",
     "map_reduce_action",
+    "progress_bar",
     "quorum",
     "stream_tasks",
     "subgraph",
