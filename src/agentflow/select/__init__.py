@@ -12,8 +12,11 @@ if TYPE_CHECKING:
     from agentflow.select.caching import DecisionCache, DiskCache, MemoryCache
     from agentflow.select.cascade import Cascade
     from agentflow.select.decider import Decider
+    from agentflow.select.embedding import EmbeddingDecider
+    from agentflow.select.examples import Example
+    from agentflow.select.hashing import HashingEmbedder
     from agentflow.select.human import HumanDecider
-    from agentflow.select.llm import Example, LLMDecider, create_decision_model
+    from agentflow.select.llm import LLMDecider, create_decision_model
     from agentflow.select.rule import RuleDecider
 
 __all__ = [
@@ -23,7 +26,9 @@ __all__ = [
     "Decision",
     "DecisionCache",
     "DiskCache",
+    "EmbeddingDecider",
     "Example",
+    "HashingEmbedder",
     "HumanDecider",
     "LLMDecider",
     "MemoryCache",
@@ -38,13 +43,15 @@ __all__ = [
 ]
 
 _LAZY = {
+    "HashingEmbedder": "hashing",
+    "EmbeddingDecider": "embedding",
     "RuleDecider": "rule",
     "HumanDecider": "human",
     "Cascade": "cascade",
     "Decider": "decider",
     "DecisionCache": "caching",
     "DiskCache": "caching",
-    "Example": "llm",
+    "Example": "examples",
     "LLMDecider": "llm",
     "MemoryCache": "caching",
     "create_decision_model": "llm",

@@ -24,6 +24,7 @@ from agentflow.select.ballots import Ballot
 from agentflow.select.caching import DecisionCache
 from agentflow.select.decider import Decider, fallback_name, undeclared
 from agentflow.select.decision_model import create_decision_model, described, problems_of
+from agentflow.select.examples import Example, Labelled, examples_of
 from agentflow.select.gathering import gather
 from agentflow.select.selector import Answer, Decision, Target
 from agentflow.signatures import names
@@ -32,7 +33,7 @@ from agentflow.state import State
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
-__all__ = ["Example", "LLMDecider", "create_decision_model"]
+__all__ = ["LLMDecider", "create_decision_model"]
 
 SYSTEM: Final = (
     "You decide what an automated agent does next. Choose exactly one of the actions listed below: the one whose "
@@ -41,21 +42,6 @@ SYSTEM: Final = (
 )
 #: What a model may answer when it is allowed to abstain.
 NONE_OF_THESE: Final = Target("none_of_these", "None of the other actions fits the situation.")
-
-
-@dataclass(frozen=True, slots=True)
-class Example:
-    """A situation and what is right in it, shown to the model before it is asked.
-
-    Attributes:
-        given: The message as a text, or the values of a state, which are shown the way the real ones are.
-        target: The name of the target to choose; None to abstain.
-        reason: Why.
-    """
-
-    given: str | Mapping[str, Any]
-    target: str | None
-    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +95,7 @@ class LLMDecider(Decider):
         template: str | None = None,
         fallback: object = None,
         descriptions: Mapping[str, str] | None = None,
-        examples: Iterable[Example | tuple[str | Mapping[str, Any], str | None]] = (),
+        examples: Iterable[Labelled] = (),
         history: str | None = None,
         window: int = 10,
         allow_abstain: bool = False,
@@ -131,7 +117,7 @@ class LLMDecider(Decider):
         self.reads = _keys(reads, self.template, history)
         self.fallback = fallback_name(fallback)
         self.descriptions = dict(descriptions or {})
-        self.examples = tuple(each if isinstance(each, Example) else Example(*each) for each in examples)
+        self.examples = examples_of(examples)
         self.history, self.window = history, window
         self.allow_abstain, self.min_confidence = allow_abstain, min_confidence
         self._check_examples()
