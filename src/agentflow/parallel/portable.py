@@ -70,7 +70,7 @@ def sendable(error: Exception) -> Exception:
 def explained(error: BaseException, key: str) -> BaseException:
     """The error of an executor that could not send a task, with what to do about it; any other error as it is."""
     text = f"{type(error).__name__} {error}"
-    if "ickl" not in text:
+    if "ickl" not in text and "Can't get local object" not in text:  # pickle's words, the second since Python 3.13
         return error
     return SerializationError(
         f"the executor could not send the task {key!r} to another process: {error}. Define its action and everything "
