@@ -11,7 +11,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_ROOT_USER_ACTION := ignore
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo demo-chat test check $(CHECKS) fix bench test-all-pythons constraints clean
+.PHONY: help install demo demo-chat demo-compare test check $(CHECKS) fix bench test-all-pythons constraints clean
 
 help:  ## Show what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-18s %s\n", $$1, $$2}'
@@ -33,8 +33,13 @@ demo: $(VENV)/.installed  ## Watch the email assistant work, without a key or a 
 demo-chat: $(VENV)/.installed  ## Talk to the smallest chat agent
 	@$(BIN)/agentflow demo chat-agent
 
+demo-compare: $(VENV)/.installed  ## Put prompts to three providers, and see the answers side by side
+	@$(BIN)/python examples/multi_model/run.py
+
+# `coverage run` and not pytest's plugin: pytest loads agentflow's own plugin, and agentflow with it, before that begins.
 test: $(VENV)/.installed  ## Run every test, with coverage
-	@$(BIN)/python -m pytest --cov $(PYTEST_OPTIONS)
+	@$(BIN)/coverage run -m pytest $(PYTEST_OPTIONS)
+	@$(BIN)/coverage report
 
 CHECKS := check-format check-lint check-types check-imports check-caps
 check: $(CHECKS)  ## Lint, types, import rules, size caps (make -k check goes on after a failure)

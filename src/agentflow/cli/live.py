@@ -59,7 +59,7 @@ class PlainScreen:
                 answer = f"{cell.text}\n" if cell.text else ""
                 print(f"{cell.model} ({cell.facts})\n{answer}")
         for verdict in done.verdicts:
-            print(verdict.text)
+            print(f"{verdict.text}\n")
 
 
 class RichScreen:
@@ -84,7 +84,7 @@ class RichScreen:
         table = Table(title=f"{len(self._cells)} of {len(self._prompts) * len(self._models)} have come")
         table.add_column("prompt", style="bold", ratio=1)
         for model in self._models:
-            table.add_column(Text(model), ratio=2)
+            table.add_column(Text(model), ratio=2, overflow="fold")
         for row, prompt in enumerate(self._prompts):
             table.add_row(Text(prompt), *(self._shown(row, column) for column in range(len(self._models))))
         return table

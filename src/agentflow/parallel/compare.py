@@ -5,6 +5,7 @@ What must not live here: how the result is shown (`comparison.py`).
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Unpack
@@ -154,7 +155,10 @@ class _Asking:
                 )
             except ProviderError as error:
                 return Verdict(prompt, (), f"The judge failed: {error}")
-            return Verdict(prompt, tuple(answers[name].model for name in done.value.best_first), done.value.reason)
+            models = {name: cell.model for name, cell in answers.items()}
+            return Verdict(
+                prompt, tuple(models[name] for name in done.value.best_first), _told(done.value.reason, models)
+            )
 
         return ask
 
@@ -187,6 +191,11 @@ def _question(prompt: str, answers: Mapping[str, Cell]) -> str:
         "Rank the answers to this prompt from best to worst, by how correct, complete and clear they are. "
         f"Name every answer once and say in one or two sentences why.\n\n## Prompt\n{prompt}\n\n## Answers\n{listed}"
     )
+
+
+def _told(reason: str, models: Mapping[str, str]) -> str:
+    """The judge's reason with the models in place of what it knew them by."""
+    return re.sub(r"\banswer \d+\b", lambda found: models.get(found[0].lower(), found[0]), reason, flags=re.IGNORECASE)
 
 
 def _ranking_model(names: tuple[str, ...]) -> type[BaseModel]:

@@ -66,9 +66,9 @@ class Verdict:
 
     @property
     def text(self) -> str:
-        """The prompt, the ranking and the reason on one line."""
-        order = " > ".join(self.ranking) or "no ranking"
-        return f"{self.prompt}: {order}. {self.reason}"
+        """The prompt, and below it the models from best to worst and the reason."""
+        order = f"best first: {', '.join(self.ranking)}. " if self.ranking else ""
+        return f"{self.prompt}\n{order}{self.reason}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,10 +120,10 @@ class Comparison:
             from rich.text import Text
         except ImportError:
             raise MissingExtraError("the table of a comparison", "cli") from None
-        table = Table(show_lines=True, title=self._title())
+        table = Table(show_lines=True, title=self._title(), caption_justify="left")
         table.add_column("prompt", style="bold", ratio=1)
         for model in self.models:
-            table.add_column(Text(model), ratio=2)  # a name in brackets is no markup
+            table.add_column(Text(model), ratio=2, overflow="fold")  # a name in brackets is no markup
         for prompt, row in zip(self.prompts, self.rows, strict=True):
             shown = [
                 Text.assemble((cell.text, ""), "\n" if cell.text else "", (cell.facts, "red" if cell.error else "dim"))
@@ -157,7 +157,7 @@ class Comparison:
             f"<tr><th scope=row>{html.escape(prompt)}</th>{''.join(map(_cell_html, row))}</tr>"
             for prompt, row in zip(self.prompts, self.rows, strict=True)
         )
-        verdicts = "".join(f"<p>{html.escape(verdict.text)}</p>" for verdict in self.verdicts)
+        verdicts = "".join(f"<p>{_lines_html(verdict.text)}</p>" for verdict in self.verdicts)
         return _PAGE.format(title=html.escape(self._title()), head=head, rows=rows, verdicts=verdicts)
 
     def _title(self) -> str:
@@ -190,7 +190,11 @@ def _cell_html(cell: Cell) -> str:
 
 
 def _cell_markdown(text: str) -> str:
-    return html.escape(text, quote=False).replace("|", "\\|").replace("\n", "<br>")
+    return _lines_html(text).replace("|", "\\|")
+
+
+def _lines_html(text: str) -> str:
+    return html.escape(text, quote=False).replace("\n", "<br>")
 
 
 def _count(things: Sequence[Any], name: str) -> str:
