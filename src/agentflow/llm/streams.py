@@ -152,11 +152,12 @@ class _Opened:
     async def close(self) -> None:
         """Give the connection back without reading the rest; the streams inside litellm's differ in what they offer."""
         stream = getattr(self.source, "completion_stream", None)
-        for owner in (stream, getattr(stream, "streaming_response", None)):
-            close = getattr(owner, "aclose", None) or getattr(owner, "close", None)
-            if close is not None:
-                await self.runtime.call(close)
-                return
+        response = getattr(stream, "response", None)
+        for owner in (stream, getattr(stream, "streaming_response", None), response):
+            for verb in self.runtime.pick(("close",), ("aclose", "close")):
+                if callable(close := getattr(owner, verb, None)):
+                    await self.runtime.call(close)
+                    return
 
 
 async def _pieces(runtime: Runtime, request: Request, told: _Progress) -> AsyncIterator[str]:
