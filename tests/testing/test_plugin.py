@@ -1,4 +1,4 @@
-"""The pytest plugin, driven through real pytest runs."""
+"""The pytest plugin, driven through real pytest runs; a process of its own each, since a client is loaded once in one."""
 
 from __future__ import annotations
 
@@ -16,45 +16,21 @@ def run(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytest.Py
     return pytester
 
 
-def test_the_fixture_is_a_scripted_provider(run: pytest.Pytester) -> None:
-    run.makepyfile("""
-        from agentflow.llm import complete
-        def test_it(agentflow_llm):
-            agentflow_llm.reply("hello")
-            assert complete("gpt-4o-mini", "hi").text == "hello"
-    """)
-    run.runpytest_inprocess().assert_outcomes(passed=1)
-
-
-def test_a_reply_left_over_fails_the_test(run: pytest.Pytester) -> None:
-    run.makepyfile("""
-        def test_it(agentflow_llm):
-            agentflow_llm.reply("hello")
-    """)
-    result = run.runpytest_inprocess()
-    result.stdout.fnmatch_lines(["*1 scripted replies were never asked for*"])
-    assert 0 != result.ret
-
-
-def test_a_real_call_is_refused_before_a_socket_opens(run: pytest.Pytester) -> None:
+def test_a_provider_is_lent_and_real_calls_are_refused(run: pytest.Pytester) -> None:
     run.makepyfile("""
         import socket
         import pytest
         from agentflow.errors import RealCallError
-        from agentflow.llm import complete
+        from agentflow.llm import complete, real_calls_allowed
 
-        def test_it(monkeypatch):
+        def test_the_fixture_is_a_scripted_provider(agentflow_llm):
+            agentflow_llm.reply("hello")
+            assert complete("gpt-4o-mini", "hi").text == "hello"
+
+        def test_a_real_call_is_refused_before_a_socket_opens(monkeypatch):
             monkeypatch.setattr(socket, "create_connection", lambda *a, **k: pytest.fail("a socket was opened"))
             with pytest.raises(RealCallError, match="A real call to 'api.openai.com'"):
                 complete("gpt-4o-mini", "hi")
-    """)
-    run.runpytest_inprocess().assert_outcomes(passed=1)
-
-
-def test_a_marked_test_may_call_for_real(run: pytest.Pytester) -> None:
-    run.makepyfile("""
-        import pytest
-        from agentflow.llm import real_calls_allowed
 
         @pytest.mark.agentflow_real_calls
         def test_marked():
@@ -62,8 +38,13 @@ def test_a_marked_test_may_call_for_real(run: pytest.Pytester) -> None:
 
         def test_unmarked():
             assert not real_calls_allowed()
+
+        def test_a_reply_left_over(agentflow_llm):
+            agentflow_llm.reply("hello")
     """)
-    run.runpytest_inprocess("--strict-markers").assert_outcomes(passed=2)
+    result = run.runpytest_subprocess("--strict-markers")
+    result.assert_outcomes(passed=5, errors=1)
+    result.stdout.fnmatch_lines(["*1 scripted replies were never asked for*"])
 
 
 def test_a_run_that_uses_no_fixture_loads_no_client(run: pytest.Pytester) -> None:
