@@ -53,7 +53,9 @@ def test_no_key_is_in_the_file(provider: Provider, tmp_path: Path) -> None:
     assert b"sk-canary" not in path.read_bytes()
 
 
-@pytest.mark.parametrize("hostile", ['{"target": "fly", "reason": "", "confidence": null, "raw": ""}', "[]", "", "{", "7"])
+@pytest.mark.parametrize(
+    "hostile", ['{"target": "fly", "reason": "", "confidence": null, "raw": ""}', "[]", "", "{", "7"]
+)
 def test_an_entry_somebody_changed_counts_as_none(provider: Provider, tmp_path: Path, hostile: str) -> None:
     provider.reply(chosen("draw"))
     cache = DiskCache(tmp_path / "decisions.sqlite")
