@@ -115,8 +115,11 @@ class _Asking:
                 failed.append(end.error)
                 return True
             found[end.index] = end.value
-            tell(end.index, end.value)
-            return False
+            try:
+                tell(end.index, end.value)
+            except Exception as error:  # the listener's own, and the same in both colours
+                failed.append(error)
+            return bool(failed)
 
         await run_all(self.runtime, jobs, self.max_concurrency, on_end, Stop())
         if failed:
