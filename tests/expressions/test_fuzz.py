@@ -1,6 +1,7 @@
 """Hostile and random texts: nothing runs, nothing foreign is touched, nothing is slow, every refusal is typed.
 
-`AGENTFLOW_FUZZ=1000000` runs that many generated texts instead of 20,000, and prints what it saw (use `pytest -s`).
+`AGENTFLOW_FUZZ=1000000` runs that many generated texts instead of 20,000 (5,000 while coverage is measured), and prints
+what it saw (use `pytest -s`).
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from agentflow.expressions import compile_expression, render_template
 from .hostile import BOMBS, ESCAPES, generated
 from .traps import trapped_state, watching
 
-COUNT = int(os.environ.get("AGENTFLOW_FUZZ", "20000"))
+COUNT = int(os.environ.get("AGENTFLOW_FUZZ", "20000" if sys.gettrace() is None else "5000"))
 SECONDS = 0.05 if sys.gettrace() is None else 0.2  # what measuring the coverage adds is not theirs
 BYTES = 10_000_000
 
