@@ -18,7 +18,7 @@ from typing import Any, ClassVar, Self, cast, get_type_hints
 from agentflow import typed
 from agentflow.errors import BuildError, ResultError, did_you_mean
 from agentflow.retrying import RetryPolicy
-from agentflow.runtime import Runtime, name_of
+from agentflow.runtime import BLOCKING, Runtime, name_of, refuse_awaitable
 from agentflow.signatures import Parameters, is_async, names, parameters_of, positional_count
 from agentflow.state import Scope, State
 
@@ -269,7 +269,12 @@ class FunctionAction(Action):
 
     async def perform(self, runtime: Runtime, state: State[Any], inputs: dict[str, Any]) -> tuple[Any, State[Any]]:
         arguments = {**self.bound, **inputs} if self.bound else inputs
-        returned = await runtime.call(self.fn, state, **arguments)
+        if runtime is BLOCKING:  # as its `call` does, without another coroutine: this is what most steps do
+            returned = self.fn(state, **arguments)
+            if hasattr(returned, "__await__"):
+                refuse_awaitable(self.fn, returned)
+        else:
+            returned = await runtime.call(self.fn, state, **arguments)
         if returned.__class__ is State:
             return {}, returned
         if isinstance(returned, tuple) and len(returned) == 2 and isinstance(returned[0], Mapping):

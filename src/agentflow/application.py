@@ -14,8 +14,8 @@ from agentflow.conditions import Condition
 from agentflow.containers import AsyncStreamingResultContainer, StreamingResultContainer
 from agentflow.context import ApplicationContext, ParentPointer
 from agentflow.engine import flow, rules
-from agentflow.engine.flow import Run
 from agentflow.engine.machine import Machine, Status
+from agentflow.engine.run import Run, single, stream_to_end
 from agentflow.engine.steps import Done
 from agentflow.engine.streams import StreamedStep
 from agentflow.errors import AsyncCodeError, DecideError
@@ -65,13 +65,13 @@ class Application(Generic[Data]):
     def step(self, inputs: Inputs = None) -> Done | None:
         """Perform the next action: `(action, result, state)`, or None when there is nowhere to go."""
         if inputs or self._machine.identity.hooks is not NO_HOOKS:
-            return run_blocking(flow.single(self._run(BLOCKING, "step", inputs=inputs)))
+            return run_blocking(single(self._run(BLOCKING, "step", inputs=inputs)))
         return run_blocking(flow.step(self._machine, BLOCKING, NO_INPUTS))
 
     async def astep(self, inputs: Inputs = None) -> Done | None:
         """The async twin of `step`."""
         if inputs or self._machine.identity.hooks is not NO_HOOKS:
-            return await flow.single(self._run(ASYNC, "astep", inputs=inputs))
+            return await single(self._run(ASYNC, "astep", inputs=inputs))
         return await flow.step(self._machine, ASYNC, NO_INPUTS)
 
     # -- until halted
@@ -106,7 +106,7 @@ class Application(Generic[Data]):
             StepLimitError: `max_steps` were performed and the run was not over; the application can go on.
         """
         return run_blocking(
-            flow.run_to_end(self._run(BLOCKING, "run", halt_before, halt_after, inputs, halt_when, max_steps, budget))
+            self._run(BLOCKING, "run", halt_before, halt_after, inputs, halt_when, max_steps, budget).to_end()
         )
 
     async def arun(
@@ -120,9 +120,7 @@ class Application(Generic[Data]):
         budget: Budget | None = None,
     ) -> Ended:
         """The async twin of `run`."""
-        return await flow.run_to_end(
-            self._run(ASYNC, "arun", halt_before, halt_after, inputs, halt_when, max_steps, budget)
-        )
+        return await self._run(ASYNC, "arun", halt_before, halt_after, inputs, halt_when, max_steps, budget).to_end()
 
     def iterate(
         self,
@@ -172,7 +170,7 @@ class Application(Generic[Data]):
             items that holds the result.
         """
         run = self._run(BLOCKING, "stream_result", halt_before, halt_after, inputs, halt_when, max_steps, budget)
-        opened = run_blocking(flow.stream_to_end(run))
+        opened = run_blocking(stream_to_end(run))
         if opened is not None:
             return opened.action, StreamingResultContainer(opened)
         action, result, state = run.result()
@@ -190,7 +188,7 @@ class Application(Generic[Data]):
     ) -> tuple[Action | None, AsyncStreamingResultContainer]:
         """The async twin of `stream_result`."""
         run = self._run(ASYNC, "astream_result", halt_before, halt_after, inputs, halt_when, max_steps, budget)
-        opened = await flow.stream_to_end(run)
+        opened = await stream_to_end(run)
         if opened is not None:
             return opened.action, AsyncStreamingResultContainer(opened)
         action, result, state = run.result()

@@ -69,9 +69,7 @@ class BlockingRuntime:
     async def call(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
         value = fn(*args, **kwargs)
         if hasattr(value, "__await__"):
-            if isinstance(value, CoroutineType):
-                value.close()
-            refuse_async(name_of(fn))
+            refuse_awaitable(fn, value)
         return value
 
     async def offload(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
@@ -181,6 +179,13 @@ def new_lock() -> threading.Lock:
 def name_of(fn: Callable[..., Any]) -> str:
     """The name a person knows a callable by."""
     return getattr(fn, "__qualname__", None) or type(fn).__name__
+
+
+def refuse_awaitable(fn: Callable[..., Any], value: Any) -> NoReturn:
+    """Close the awaitable that `fn` gave a blocking run, and say which verb to use."""
+    if isinstance(value, CoroutineType):
+        value.close()
+    refuse_async(name_of(fn))
 
 
 def refuse_async(name: str) -> NoReturn:

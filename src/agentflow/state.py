@@ -109,6 +109,7 @@ class _Log:
         return _Log(buffer, len(buffer))
 
 
+_blank = object.__new__
 _Operations = tuple[Any, str, Any] | None  # (the operations before, kind, payload): appending to it costs the same always
 
 
@@ -217,7 +218,15 @@ class State(Mapping[str, Any], Generic[Data]):
         """This state with the given values set."""
         if self._typing is not None:
             updates = dict(self._typing.validate(updates))
-        return _derive(self, "set", updates, updates)
+        scope = self._scope  # as `_derive` does, without the call: this is what every step does
+        if scope is not None and not scope.writes.issuperset(updates) and not scope.writes_anything:
+            raise _undeclared(scope, "writes", min(updates.keys() - scope.writes))
+        new: State[Data] = _blank(State)
+        new._values = {**self._values, **updates}
+        new._operations = (self._operations, "set", updates)
+        new._scope = scope
+        new._typing = self._typing
+        return new
 
     def append(self, /, **items: Any) -> State[Data]:
         """This state with one item added to the end of each given list; a missing list starts empty.
@@ -271,7 +280,7 @@ class State(Mapping[str, Any], Generic[Data]):
 
 def view(state: State[Any], scope: Scope) -> State[Any]:
     """The state as the reader with this scope may see it; what it changes is remembered from here on."""
-    new: State[Any] = object.__new__(State)
+    new: State[Any] = _blank(State)
     new._values, new._operations, new._scope, new._typing = state._values, None, scope, state._typing
     return new
 
@@ -307,7 +316,7 @@ def settle(returned: State[Any], given: State[Any], base: State[Any]) -> State[A
 
 def without_history(state: State[Any]) -> State[Any]:
     """The same values with no scope and no memory of how they came about."""
-    new: State[Any] = object.__new__(State)
+    new: State[Any] = _blank(State)
     new._values, new._operations, new._scope, new._typing = state._values, None, None, state._typing
     return new
 
@@ -349,9 +358,9 @@ def delta(state: State[Any]) -> StateDelta:
 
 def _derive(state: State[Any], kind: str, payload: dict[str, Any], changes: dict[str, Any]) -> State[Any]:
     scope = state._scope
-    if scope is not None and not payload.keys() <= scope.writes and not scope.writes_anything:
+    if scope is not None and not scope.writes.issuperset(payload) and not scope.writes_anything:
         raise _undeclared(scope, "writes", min(payload.keys() - scope.writes))
-    new: State[Any] = object.__new__(State)
+    new: State[Any] = _blank(State)
     new._values = {**state._values, **changes}
     new._operations = (state._operations, kind, payload)
     new._scope = scope

@@ -52,19 +52,19 @@ class Machine:
 
     __slots__ = (
         "_decisions",
-        "_lock",
+        "_status",
         "awaiting",
         "entrypoint",
         "failure",
         "graph",
         "halted_by",
         "identity",
+        "lock",
         "pending",
         "picked",
         "prior",
         "sequence_id",
         "state",
-        "status",
         "usage_by_action",
     )
 
@@ -78,14 +78,23 @@ class Machine:
         self.sequence_id = -1 if sequence_id is None else sequence_id
         self.prior: str | None = None
         self.pending: str | None = entrypoint
-        self.status = Status.ready
+        self._status = Status.ready
         self.failure: BaseException | None = None
         self.halted_by: str | None = None
         self.usage_by_action: dict[str, Usage] = {}
         self.awaiting: PendingChoice | None = None
         self.picked: Decision | None = None
         self._decisions: deque[tuple[int, Decision]] | None = None
-        self._lock = new_lock()
+        self.lock = new_lock()
+
+    @property
+    def status(self) -> Status:
+        """How the application stands."""
+        return Status.running if self.lock.locked() else self._status
+
+    @status.setter
+    def status(self, status: Status) -> None:
+        self._status = status
 
     # -- one step at a time
 
@@ -95,15 +104,19 @@ class Machine:
         Raises:
             BusyError: Somebody is doing it.
         """
-        if not self._lock.acquire(False):
-            raise BusyError(
-                f"{verb}: application {self.identity.app_id!r} is already running a step, or a stream of it is open: "
-                "wait for that, or close the stream."
-            )
+        if not self.lock.acquire(False):
+            raise self.busy(verb)
 
     def release(self) -> None:
         """End what `claim` began."""
-        self._lock.release()
+        self.lock.release()
+
+    def busy(self, verb: str) -> BusyError:
+        """The error of somebody who came while another is at it."""
+        return BusyError(
+            f"{verb}: application {self.identity.app_id!r} is already running a step, or a stream of it is open: "
+            "wait for that, or close the stream."
+        )
 
     # -- moving
 
@@ -113,23 +126,24 @@ class Machine:
         self.prior = name
         self.sequence_id += 1
         self.pending = None
-        self.status = READY
-        self.failure = None
+        if self._status is not READY:
+            self._status, self.failure = READY, None
         if self.identity.finished and self.identity.spawning_parent_pointer is None:
             self.identity.finished.clear()
 
     def fail(self, error: BaseException) -> None:
         """The action was not performed to its end: nothing moves, and the failure is recorded."""
         self.failure = error
-        self.status = Status.failed if isinstance(error, Exception) else Status.cancelled
+        self._status = Status.failed if isinstance(error, Exception) else Status.cancelled
 
     def settle_on(self, decision: Decision) -> None:
         """A choice was made about the step that comes next: keep it, so that it is made once."""
         self.pending = decision.target
         self.awaiting = self.picked = None
-        if self._decisions is None:
-            self._decisions = deque(maxlen=DECISIONS_KEPT)
-        self._decisions.append((self.sequence_id + 1, decision))
+        kept = self._decisions
+        if kept is None:
+            kept = self._decisions = deque(maxlen=DECISIONS_KEPT)
+        kept.append((self.sequence_id + 1, decision))
 
     def replace_state(self, state: State[Any]) -> None:
         """The state was changed from outside, so what was chosen in the old one no longer counts."""
@@ -143,7 +157,7 @@ class Machine:
         """Go back to the entrypoint; the sequence id goes on."""
         self.prior, self.pending = None, self.entrypoint
         self.awaiting = self.picked = None
-        self.status = Status.ready
+        self._status = Status.ready
 
     # -- remembering
 

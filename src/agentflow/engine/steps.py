@@ -12,13 +12,12 @@ from agentflow.actions import PLAIN, Action, Contract
 from agentflow.context import ApplicationContext
 from agentflow.engine import rules
 from agentflow.engine.guard import guarded
-from agentflow.engine.machine import Machine, Status
+from agentflow.engine.machine import Machine
 from agentflow.hooks import fire
 from agentflow.runtime import CURRENT_STEP, Runtime
 from agentflow.state import State, settle, view
 
 Inputs = Mapping[str, Any]
-RUNNING = Status.running  # looking a member up on its class costs as much as a call
 Done = tuple[Action, Any, State[Any]]
 
 
@@ -26,7 +25,6 @@ async def perform(machine: Machine, runtime: Runtime, contract: Contract, inputs
     """Perform one action and commit what it did; if it fails nothing moves."""
     context = ApplicationContext(machine.identity, machine.sequence_id + 1, contract.name)
     token = CURRENT_STEP.set(context)
-    machine.status = RUNNING
     try:
         bound = {} if contract.takes_nothing else rules.bind(contract, inputs, context)
         if machine.identity.hooks.pre_run_step:

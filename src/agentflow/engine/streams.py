@@ -13,7 +13,7 @@ from typing import Any
 from agentflow.actions import Contract
 from agentflow.context import ApplicationContext
 from agentflow.engine import rules, steps
-from agentflow.engine.machine import Machine, Status
+from agentflow.engine.machine import Machine
 from agentflow.hooks import fire
 from agentflow.runtime import CURRENT_STEP, Runtime
 from agentflow.state import State, settle, view
@@ -41,7 +41,6 @@ class StreamedStep:
 
     async def open(self, inputs: steps.Inputs) -> None:
         """Begin the step; the action's own code runs when the first piece is asked for."""
-        self.machine.status = Status.running
         try:
             bound = rules.bind(self.contract, inputs, self.context)
             if self.machine.identity.hooks.pre_run_step:

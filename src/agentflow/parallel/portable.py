@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from agentflow.context import Identity, ParentPointer
-from agentflow.engine import flow, rules
+from agentflow.engine import rules
 from agentflow.engine.machine import Machine
+from agentflow.engine.run import Run
 from agentflow.errors import RunError, SerializationError
 from agentflow.hooks import ExecuteMethod
 from agentflow.parallel.outcomes import Outcome
@@ -46,9 +47,9 @@ def run_parcel(parcel: Parcel) -> Outcome:
     identity = Identity(parcel.app_id, parcel.parent.partition_key, None, parcel.parent)
     machine = Machine(graph, State(parcel.values), runnable.entrypoint, identity)
     halts = rules.halts(graph, None, runnable.halt_after)
-    run = flow.Run(machine, BLOCKING, ExecuteMethod.run, halts, rules.checked_inputs(graph, parcel.inputs), None)
+    run = Run(machine, BLOCKING, ExecuteMethod.run, halts, rules.checked_inputs(graph, parcel.inputs), None)
     try:
-        run_blocking(flow.run_to_end(run))
+        run_blocking(run.to_end())
     except Exception as error:
         raise sendable(error) from None
     usage = total(machine.usage_by_action.values())

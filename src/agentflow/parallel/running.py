@@ -12,9 +12,9 @@ from typing import Any
 
 from agentflow.budget import CURRENT_METER
 from agentflow.context import ApplicationContext, Identity, ParentPointer
-from agentflow.engine import flow, rules
-from agentflow.engine.flow import Run
+from agentflow.engine import rules
 from agentflow.engine.machine import Machine
+from agentflow.engine.run import Run
 from agentflow.errors import ActionTimeoutError, BuildError
 from agentflow.hooks import NO_HOOKS, ExecuteMethod, HookSet
 from agentflow.nursery import Cancelled, Ended, Stop, run_all
@@ -84,10 +84,10 @@ class Child:
         self.started = time.perf_counter()
         run = self.run(self.check(index, stop))
         if self.timeout is None or self.runtime is BLOCKING:
-            await flow.run_to_end(run)
+            await run.to_end()
         else:
             try:
-                await self.runtime.within(self.timeout, flow.run_to_end(run))
+                await self.runtime.within(self.timeout, run.to_end())
             except ActionTimeoutError:
                 raise self._too_late() from None
         if self.timeout is not None and self.duration > self.timeout:

@@ -76,6 +76,11 @@ class Subgraph(Action):
             graph.get_action(self.runnable.entrypoint).description if graph.has_action(self.runnable.entrypoint) else ""
         )
 
+    @property
+    def nested(self) -> RunnableGraph:
+        """What it runs, for whoever draws it."""
+        return self.runnable
+
     def problems(self) -> list[BuildError]:
         return []
 
