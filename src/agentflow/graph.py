@@ -142,6 +142,7 @@ class Graph:
         view: bool = False,
         engine: str = "mermaid",
         write_dot: bool = False,
+        depth: int = 0,
         **graphviz_attributes: str,
     ) -> str:
         """Draw the graph; a choice among several targets is a diamond.
@@ -154,6 +155,8 @@ class Graph:
             view: Open the picture when it is written.
             engine: "mermaid" or "graphviz", for the text that is returned.
             write_dot: Write the graphviz text beside the picture.
+            depth: How many levels of subgraphs are drawn out, each in a frame. What a map runs is known only when it
+                runs, so a map stays a box.
             graphviz_attributes: Attributes of the whole graphviz graph, such as `rankdir="LR"`.
 
         Returns:
@@ -162,7 +165,7 @@ class Graph:
         Raises:
             MissingExtraError: A picture is asked for and graphviz is not installed.
         """
-        drawn = drawing.Drawing.of(self.actions, self.transitions, include_conditions, include_state)
+        drawn = drawing.Drawing.of(self, include_conditions, include_state, depth)
         return drawing.render(drawn, engine, output_file_path, view=view, write_dot=write_dot, **graphviz_attributes)
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
