@@ -14,12 +14,16 @@ from agentflow.containers import AsyncStreamingResultContainer, StreamingResultC
 from agentflow.context import ApplicationContext, get_active_context, get_active_tracker
 from agentflow.engine.machine import Status
 from agentflow.graph import Graph, Transition
-from agentflow.select import END, Decision, Select, Selector, Target, switch
+from agentflow.select import END, Decision, PendingChoice, Select, Selector, Target, switch
 from agentflow.state import State
 from agentflow.streaming import AsyncStreamingAction, StreamingAction, streaming_action
 
 if TYPE_CHECKING:
+    from agentflow.select.cascade import Cascade
+    from agentflow.select.embedding import EmbeddingDecider
+    from agentflow.select.human import HumanDecider
     from agentflow.select.llm import LLMDecider, create_decision_model
+    from agentflow.select.rule import RuleDecider
     from agentflow.typed import PydanticTypingSystem
 
 #: The name the 1-to-many transition had when it was first proposed.
@@ -37,13 +41,18 @@ __all__ = [
     "AsyncStreamingAction",
     "AsyncStreamingResultContainer",
     "Budget",
+    "Cascade",
     "Condition",
     "Decision",
+    "EmbeddingDecider",
     "Graph",
     "GraphBuilder",
+    "HumanDecider",
     "LLMDecider",
     "OneToManyCondition",
+    "PendingChoice",
     "PydanticTypingSystem",
+    "RuleDecider",
     "Select",
     "Selector",
     "State",
@@ -65,6 +74,10 @@ __all__ = [
 ]
 
 _LAZY = {
+    "RuleDecider": "agentflow.select.rule",
+    "HumanDecider": "agentflow.select.human",
+    "EmbeddingDecider": "agentflow.select.embedding",
+    "Cascade": "agentflow.select.cascade",
     "LLMDecider": "agentflow.select.llm",
     "create_decision_model": "agentflow.select.llm",
     "PydanticTypingSystem": "agentflow.typed",

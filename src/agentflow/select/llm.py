@@ -108,10 +108,8 @@ class LLMDecider(Decider):
         **options: Unpack[Options],
     ) -> None:
         if votes < 1 or window < 0 or reasks < 0 or not 0 <= (min_confidence or 0) <= 1:
-            given = f"votes={votes}, window={window}, reasks={reasks}, min_confidence={min_confidence}"
-            raise BuildError(
-                f"LLMDecider({given}) is out of range: at least one vote, nothing negative, at most 1 sure."
-            )
+            given = f"{votes=}, {window=}, {reasks=}, {min_confidence=}"
+            raise BuildError(f"LLMDecider({given}) is out of range: at least 1 vote, nothing negative, at most 1 sure.")
         self.model = model
         self.template = None if template is None else prompt.Template(template)
         self.reads = _keys(reads, self.template, history)

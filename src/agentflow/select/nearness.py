@@ -14,7 +14,7 @@ Vector = tuple[float, ...]
 
 
 def _plain_dot(left: Sequence[float], right: Sequence[float]) -> float:
-    return sum(map(mul, left, right))
+    return float(sum(map(mul, left, right)))
 
 
 #: Python 3.12 has it built in, and several times faster.
@@ -29,7 +29,7 @@ def unit(vector: Sequence[float]) -> Vector:
 
 def cosine(left: Vector, right: Vector) -> float:
     """The cosine between two unit vectors: 1 for the same direction, 0 for nothing in common."""
-    return float(_dot(left, right))
+    return _dot(left, right)
 
 
 def learned_threshold(seen: Sequence[tuple[float, bool]], start: float) -> float:
