@@ -6,6 +6,7 @@ import os
 import socket
 from typing import Any
 
+import hypothesis
 import pytest
 
 os.environ.update(  # before anything imports litellm, which reads these once
@@ -21,6 +22,10 @@ os.environ.update(  # before anything imports litellm, which reads these once
 from tests.drivers import drive
 
 __all__ = ["drive"]
+
+# No deadlines: they fail on a busy machine. Where a failure blocks somebody else's change, it can be repeated.
+hypothesis.settings.register_profile("agentflow", deadline=None, derandomize="CI" in os.environ)
+hypothesis.settings.load_profile("agentflow")
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1", "", None)
 
