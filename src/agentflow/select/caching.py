@@ -38,6 +38,8 @@ class MemoryCache:
         '1'
     """
 
+    limit: int
+
     def __init__(self, limit: int = 10_000) -> None:
         if limit < 1:
             raise BuildError(f"MemoryCache(limit={limit}) could keep nothing: give a positive number.")
@@ -68,6 +70,8 @@ class DiskCache:
     Args:
         path: The file; made, with its folder, when the first answer is kept.
     """
+
+    path: Path
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = Path(path)

@@ -45,6 +45,10 @@ class Cascade(Decider):
         'Cascade(RuleDecider, LLMDecider(gpt-4o-mini), HumanDecider)'
     """
 
+    selectors: tuple[Selector, ...]
+    reads: tuple[str, ...] | None
+    fallback: str | None
+
     def __init__(self, *selectors: Selector, fallback: object = None, name: str | None = None) -> None:
         if not selectors:
             raise BuildError("Cascade() has nobody to ask: give it selectors, the cheapest first.")

@@ -63,6 +63,16 @@ class EmbeddingDecider(Decider):
         'draw'
     """
 
+    model: str
+    embedder: Embedder | None
+    examples: dict[str, tuple[str, ...]]
+    thresholds: dict[str, float]
+    default_threshold: float
+    reads: tuple[str, ...] | None
+    fallback: str | None
+    descriptions: dict[str, str]
+    options: Options
+
     def __init__(
         self,
         model: str = "text-embedding-3-small",

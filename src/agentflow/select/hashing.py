@@ -30,6 +30,8 @@ class HashingEmbedder:
         64
     """
 
+    size: int
+
     def __init__(self, size: int = 1024) -> None:
         if size < 1:
             raise BuildError(f"HashingEmbedder(size={size}) gives empty vectors: give a positive size.")

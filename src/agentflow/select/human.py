@@ -33,6 +33,9 @@ class HumanDecider(Decider):
         >>> transition = ("review", ["send", "rewrite"], HumanDecider("Is this draft good? {draft}"))
     """
 
+    question: prompt.Template
+    reads: tuple[str, ...] | None
+
     def __init__(self, question: str = "What comes next?", *, name: str | None = None) -> None:
         self.question = prompt.Template(question)
         self.reads = self.question.keys

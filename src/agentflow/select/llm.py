@@ -87,6 +87,22 @@ class LLMDecider(Decider):
         >>> transition = ("start", ["draw", "write"], LLMDecider(reads=["query"], fallback="write"))
     """
 
+    model: str
+    template: prompt.Template | None
+    reads: tuple[str, ...] | None
+    fallback: str | None
+    descriptions: dict[str, str]
+    examples: tuple[Example, ...]
+    history: str | None
+    window: int
+    allow_abstain: bool
+    min_confidence: float | None
+    votes: int
+    cache: DecisionCache | None
+    mode: Mode
+    system: str
+    options: Options
+
     def __init__(
         self,
         model: str = "gpt-4o-mini",

@@ -71,6 +71,8 @@ class Template:
         BuildError: A placeholder is anything but the name of a state key.
     """
 
+    keys: tuple[str, ...]
+
     def __init__(self, text: str) -> None:
         try:
             self._parts = [

@@ -43,6 +43,10 @@ class RuleDecider(Decider):
         "matched 'picture'"
     """
 
+    rules: dict[str, tuple[tuple[str, re.Pattern[str]], ...]]
+    reads: tuple[str, ...] | None
+    fallback: str | None
+
     def __init__(
         self,
         rules: Mapping[str, Rule | Iterable[Rule]],
