@@ -34,7 +34,7 @@ demo-chat: $(VENV)/.installed  ## Talk to the smallest chat agent
 	@$(BIN)/agentflow demo chat-agent
 
 demo-compare: $(VENV)/.installed  ## Put prompts to three providers, and see the answers side by side
-	@$(BIN)/python examples/multi_model/run.py
+	@$(BIN)/agentflow demo multi-model
 
 # `coverage run` and not pytest's plugin: pytest loads agentflow's own plugin, and agentflow with it, before that begins.
 test: $(VENV)/.installed  ## Run every test, with coverage

@@ -5,10 +5,10 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parent))  # the files beside this one, however this one was started
+sys.path.insert(0, str(Path(__file__).parents[1]))  # the files beside this one, however this one was started
 
-from offline import answer
-from worked import EXAMPLES, MODELS, PATIENCE, answers_of
+from multi_model.offline import answer
+from multi_model.worked import EXAMPLES, MODELS, PATIENCE, answers_of
 
 from agentflow.errors import MissingExtraError
 from agentflow.llm import complete

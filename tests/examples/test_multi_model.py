@@ -8,20 +8,22 @@ from pathlib import Path
 
 import pytest
 
-FOLDER = Path(__file__).parents[2] / "examples" / "multi_model"
-BESIDE = ("offline", "worked")
+from agentflow.cli import main
+
+RUN = Path(__file__).parents[2] / "examples" / "multi_model" / "run.py"
 
 
-@pytest.fixture
-def said(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> list[str]:
-    """What it prints, line by line, in a terminal that is wide enough for every line."""
+@pytest.fixture(params=["alone", "demo"])
+def said(
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> list[str]:
+    """What it prints, line by line, in a terminal that is wide enough for every line; started in either way."""
     monkeypatch.setattr(sys, "path", list(sys.path))
     monkeypatch.setenv("COLUMNS", "2000")
-    try:
-        runpy.run_path(str(FOLDER / "run.py"), run_name="__main__")
-    finally:
-        for name in BESIDE:  # names that any other example may use for its own
-            sys.modules.pop(name, None)
+    if request.param == "alone":
+        runpy.run_path(str(RUN), run_name="__main__")
+    else:
+        assert 0 == main(["demo", "multi-model"])
     return capsys.readouterr().out.splitlines()
 
 
