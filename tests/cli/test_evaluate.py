@@ -8,13 +8,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import respx
 
 from agentflow.cli import main
 
 AGENT = '''
 """An agent with a choice."""
 from agentflow import Application, ApplicationBuilder, GraphBuilder, State, action, when
-from agentflow.select import RuleDecider, Select
+from agentflow.select import LLMDecider, RuleDecider, Select
 
 
 @action(reads=[], writes=["query"])
@@ -37,6 +38,16 @@ def write(state: State) -> State:
 
 rules = RuleDecider({"draw": ["picture"], "write": ["poem"]}, reads=["query"])
 always = Select(lambda state: "draw", name="always")
+
+
+def model_graph():
+    decider = LLMDecider(reads=["query"])
+    return (
+        GraphBuilder()
+        .with_actions(listen, draw, write)
+        .with_transitions(("listen", ["draw", "write"], decider))
+        .build()
+    )
 
 
 def make_always():
@@ -89,6 +100,26 @@ def test_others_are_measured_beside_it(place: Path, capsys: pytest.CaptureFixtur
     reports = json.loads(capsys.readouterr().out)["reports"]
     assert ["RuleDecider", "stub", "made"] == [report["name"] for report in reports]
     assert ["draw"] * 4 == [outcome["chosen"] for outcome in reports[1]["outcomes"]]
+
+
+@pytest.mark.parametrize("name", ["graph", "model_graph"])
+def test_other_models_are_put_to_the_same_choice(place: Path, capsys: pytest.CaptureFixture[str], name: str) -> None:
+    base = "http://localhost:9/v1"
+    with respx.mock(assert_all_called=False) as router:
+        answer = {"role": "assistant", "content": '{"next_action": "draw", "reason": "", "confidence": null}'}
+        body = {
+            "id": "1",
+            "object": "chat.completion",
+            "created": 1,
+            "model": "tiny",
+            "choices": [{"index": 0, "message": answer}],
+        }
+        route = router.post(f"{base}/chat/completions").respond(json=body)
+        router.post("https://api.openai.com/v1/chat/completions").respond(json=body)
+        models = ["--model", "openai/tiny", "--api-base", base]
+        assert 0 == main(["eval", f"my_agent:{name}", "listen", "cases.jsonl", "--json", "-", *models])
+    reports = json.loads(capsys.readouterr().out)["reports"]
+    assert ("openai/tiny", 0.5, 4) == (reports[1]["name"], reports[1]["accuracy"], len(route.calls))
 
 
 def test_files_are_written(place: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -140,6 +140,14 @@ def test_thresholds_are_learned_from_cases(colour: Colour) -> None:
     assert (["draw"], ["draw", None, "write"]) == (list(learned), [answer and answer.target for answer in answers])
 
 
+def test_many_cases_are_learned_from_in_few_requests(colour: Colour) -> None:
+    counting = Counting()
+    decider = EmbeddingDecider(embedder=counting, reads=["query"])
+    cases = [*((f"case {number}", "draw") for number in range(300)), ("  ", "draw")]
+    colour.wait(lambda: decider.fit(cases, TARGETS), lambda: decider.afit(cases, TARGETS))
+    assert [3, 256, 44] == counting.asked
+
+
 @pytest.mark.parametrize(
     ("seen", "expected"),
     [

@@ -135,6 +135,7 @@ class TestThePrompt:
         assert menu in request["messages"][0]["content"]
         assert schema["description"].startswith(menu)
         assert ["ask", "draw", "write"] == schema["enum"]
+        assert request["response_format"]["json_schema"]["strict"] is True
         assert {"role": "user", "content": "a cat"} == request["messages"][-1]
         assert ("gpt-4o-mini", 0.0, 1000) == (request["model"], request["temperature"], request["max_tokens"])
 
@@ -243,6 +244,16 @@ class TestTheAnswer:
         provider.reply(lambda asked: chosen("draw") if asked["model"] == "gpt-4o" else "nonsense")
         decision = colour.select(LLMDecider(fallback_models=["gpt-4o"], reasks=0), {"query": "a cat"})
         assert ("draw", ["gpt-4o-mini", "gpt-4o"]) == (decision.target, [r["model"] for r in provider.requests])
+
+    def test_the_same_decider_can_ask_another_model(self, colour: Colour, provider: Provider) -> None:
+        provider.reply(chosen("draw"))
+        decider = LLMDecider(reads=["query"], template="Wanted: {query}", temperature=0.3)
+        other = decider.with_model("gpt-4o", temperature=0.1, system="Be brief.")
+        decisions = [colour.select(each, {"query": "a cat"}) for each in (decider, other)]
+        assert ["LLMDecider(gpt-4o-mini)", "LLMDecider(gpt-4o)"] == [decision.decided_by for decision in decisions]
+        assert [("gpt-4o-mini", 0.3), ("gpt-4o", 0.1)] == [(r["model"], r["temperature"]) for r in provider.requests]
+        assert {"Wanted: a cat"} == {request["messages"][-1]["content"] for request in provider.requests}
+        assert provider.requests[1]["messages"][0]["content"].startswith("Be brief.")
 
 
 class TestVotes:

@@ -15,6 +15,7 @@ from agentflow.errors import InputError, UnknownNameError, did_you_mean
 
 if TYPE_CHECKING:
     from agentflow.graph import Graph
+    from agentflow.select import LLMDecider
     from agentflow.select.choice import Edges
     from agentflow.select.lab import Comparison
 
@@ -34,6 +35,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="NAME=MODULE:NAME",
         help="another selector to measure beside it, on the same targets and cases; may be repeated",
     )
+    parser.add_argument(
+        "--model",
+        action="append",
+        default=[],
+        metavar="MODEL",
+        help="another model to put the same choice to; may be repeated",
+    )
+    parser.add_argument("--api-base", metavar="URL", help="the OpenAI-style server that serves every --model")
     parser.add_argument("--key", help="the state key that a case's text is the value of")
     parser.add_argument("--concurrency", type=int, default=16, metavar="N", help="cases at once (default: 16)")
     parser.add_argument("--json", metavar="FILE", help="write all figures and outcomes as JSON; - for the terminal")
@@ -51,6 +60,8 @@ def run(arguments: argparse.Namespace) -> int:
     graph = load_graph(arguments.graph)
     edges = _edges(graph, arguments.source)
     selectors: dict[str, Any] = {_own_name(edges): edges.selector}
+    for model in arguments.model:
+        selectors[model] = _asking(model, arguments.api_base, edges)
     for given in arguments.decider:
         name, separator, where = given.partition("=")
         if not separator or name in selectors:
@@ -87,6 +98,16 @@ def _edges(graph: Graph, source: str) -> Edges:
 
 def _own_name(edges: Edges) -> str:
     return edges.selector.name if edges.selector is not None else ""
+
+
+def _asking(model: str, api_base: str | None, edges: Edges) -> LLMDecider:
+    """The source's own decider asking another model, or a plain one that reads the same."""
+    from agentflow.select import LLMDecider
+
+    own = edges.selector
+    if isinstance(own, LLMDecider):
+        return own.with_model(model, api_base=api_base)
+    return LLMDecider(model, reads=own.reads if own is not None else None, api_base=api_base)
 
 
 def _deliver(compared: Comparison, arguments: argparse.Namespace) -> None:

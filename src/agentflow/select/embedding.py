@@ -9,7 +9,7 @@ import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
-from typing import Any, Unpack
+from typing import Any, Final, Unpack
 
 from agentflow.errors import BuildError, DecideError
 from agentflow.llm.embedding import aembed, embed
@@ -26,6 +26,9 @@ from agentflow.state import State
 
 #: Turns texts into vectors, one for each, all of one length; may be async.
 Embedder = Callable[[list[str]], Any]
+
+#: So many texts go out in one request; providers take no more than a few thousand.
+BATCH: Final = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,10 +111,13 @@ class EmbeddingDecider(Decider):
         return found + undeclared(owner, "examples, a threshold or a description", named, targets)
 
     async def decide(self, runtime: Runtime, state: State[Any], targets: Sequence[Target]) -> Answer:
-        scores = await self._scores(runtime, state, targets)
-        if not scores:
+        text = self._text(state)
+        if not text:
             return None
-        near, point = max(scores.values(), key=lambda each: (each[0], each[1].target))
+        points = await self._index(runtime, described(targets, self.descriptions))
+        [vector] = await self._vectors(runtime, [text])
+        scores = _scores(points, vector)
+        near, point = _nearest(scores)
         if near < self.threshold(point.target):
             return None
         told = {name: round(score, 4) for name, (score, _) in sorted(scores.items())}
@@ -144,36 +150,26 @@ class EmbeddingDecider(Decider):
         return await self._fit(ASYNC, cases, targets)
 
     async def _fit(self, runtime: Runtime, cases: Iterable[Labelled], targets: Iterable[Offered]) -> dict[str, float]:
-        offered = described(targets, self.descriptions)
-        seen: dict[str, list[tuple[float, bool]]] = {}
         key = self.reads[0] if self.reads else "query"
-        for case in examples_of(cases):
-            state = scoped(State(case.values(key)), self)
-            scores = await self._scores(runtime, state, offered)
-            if scores:
-                near, point = max(scores.values(), key=lambda each: (each[0], each[1].target))
-                seen.setdefault(point.target, []).append((near, point.target == case.target))
+        labelled = examples_of(cases)
+        texts = [self._text(scoped(State(case.values(key)), self)) for case in labelled]
+        told = [(text, case.target) for text, case in zip(texts, labelled, strict=True) if text]
+        points = await self._index(runtime, described(targets, self.descriptions))
+        seen: dict[str, list[tuple[float, bool]]] = {}
+        for batch in (told[start : start + BATCH] for start in range(0, len(told), BATCH)):
+            vectors = await self._vectors(runtime, [text for text, _ in batch])
+            for vector, (_, right) in zip(vectors, batch, strict=True):
+                near, point = _nearest(_scores(points, vector))
+                seen.setdefault(point.target, []).append((near, point.target == right))
         learned = {target: learned_threshold(found, self.threshold(target)) for target, found in seen.items()}
         self.thresholds.update(learned)
         return dict(self.thresholds)
 
     # -- vectors
 
-    async def _scores(
-        self, runtime: Runtime, state: State[Any], targets: Sequence[Target]
-    ) -> dict[str, tuple[float, _Point]]:
-        """For each target how near it is, and what about it is nearest; empty when there is no text."""
-        text = prompt.situation(prompt.readable(state, self.reads))
-        if not text.strip():
-            return {}
-        points = await self._index(runtime, described(targets, self.descriptions))
-        [vector] = await self._vectors(runtime, [text])
-        best: dict[str, tuple[float, _Point]] = {}
-        for point in points:
-            near = cosine(vector, point.vector)
-            if point.target not in best or near > best[point.target][0]:
-                best[point.target] = near, point
-        return best
+    def _text(self, state: State[Any]) -> str:
+        """What of the state is compared; "" when there is nothing to compare."""
+        return prompt.situation(prompt.readable(state, self.reads)).strip()
 
     async def _index(self, runtime: Runtime, offered: tuple[Target, ...]) -> tuple[_Point, ...]:
         """The points of these targets, computed by whoever asks first while the others wait."""
@@ -221,6 +217,20 @@ class EmbeddingDecider(Decider):
     def __setstate__(self, kept: dict[str, Any]) -> None:
         self.__dict__.update(kept)
         self._lock, self._indexes = new_lock(), {}
+
+
+def _scores(points: Iterable[_Point], vector: Vector) -> dict[str, tuple[float, _Point]]:
+    """For each target how near it is, and what about it is nearest."""
+    best: dict[str, tuple[float, _Point]] = {}
+    for point in points:
+        near = cosine(vector, point.vector)
+        if point.target not in best or near > best[point.target][0]:
+            best[point.target] = near, point
+    return best
+
+
+def _nearest(scores: Mapping[str, tuple[float, _Point]]) -> tuple[float, _Point]:
+    return max(scores.values(), key=lambda each: (each[0], each[1].target))
 
 
 def _named(embedder: Embedder) -> str:

@@ -6,6 +6,7 @@ answer may look like (`decision_model.py`).
 
 from __future__ import annotations
 
+import copy
 import functools
 import hashlib
 import json
@@ -152,6 +153,19 @@ class LLMDecider(Decider):
             *undeclared(owner, "a description", self.descriptions, targets),
             *undeclared(owner, "an example", shown, targets),
         ]
+
+    def with_model(self, model: str, **options: Unpack[Options]) -> LLMDecider:
+        """The same decider asking another model, or the same one elsewhere.
+
+        Args:
+            model: Any litellm model name.
+            **options: Those that change; see `agentflow.llm.Options`.
+        """
+        other = copy.copy(self)
+        other.model, other._name = model, f"LLMDecider({model})"
+        other.system = options.pop("system", None) or self.system
+        other.options = {**self.options, **options}
+        return other
 
     async def decide(self, runtime: Runtime, state: State[Any], targets: Sequence[Target]) -> Answer:
         question = self.question(state, targets)
