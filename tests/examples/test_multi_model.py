@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from agentflow.cli import main
+from agentflow.llm import limits
 
 RUN = Path(__file__).parents[2] / "examples" / "multi_model" / "run.py"
 
@@ -20,6 +21,7 @@ def said(
     """What it prints, line by line, in a terminal that is wide enough for every line; started in either way."""
     monkeypatch.setattr(sys, "path", list(sys.path))
     monkeypatch.setenv("COLUMNS", "2000")
+    limits.forget_failures()  # a model that kept failing is not asked for a while
     if request.param == "alone":
         runpy.run_path(str(RUN), run_name="__main__")
     else:
