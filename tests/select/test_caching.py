@@ -79,6 +79,18 @@ def test_memory_forgets_what_was_used_longest_ago() -> None:
         MemoryCache(limit=0)
 
 
+def test_a_file_that_cannot_be_used_costs_an_answer_and_nothing_else(
+    provider: Provider, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    provider.reply(chosen("draw"))
+    path = tmp_path / "decisions.sqlite"
+    path.write_text("this is no database, and long enough to be seen as none" * 20)
+    decisions = [LLMDecider(cache=DiskCache(path)).select({"query": "a cat"}, TARGETS) for _ in range(2)]
+    assert (["draw", "draw"], 2) == ([decision.target for decision in decisions], provider.calls)
+    assert "cannot be used, so models are asked again" in caplog.text
+    assert None is DiskCache(path / "below" / "a file").get("x")
+
+
 def test_many_threads_share_a_file(tmp_path: Path) -> None:
     cache = DiskCache(tmp_path / "decisions.sqlite")
     with ThreadPoolExecutor(8) as pool:

@@ -16,6 +16,7 @@ import respx
 from agentflow import ApplicationBuilder, State, action
 from agentflow.errors import BuildError, DecideError
 from agentflow.select import EmbeddingDecider, Example, HashingEmbedder, Target
+from agentflow.select.lab import evaluate
 from agentflow.select.nearness import learned_threshold
 from tests.drivers import Driver
 from tests.select.providers import EMBEDDINGS, TARGETS, Colour
@@ -52,6 +53,10 @@ def test_it_abstains_below_the_threshold_and_without_a_text(colour: Colour) -> N
     decider = EmbeddingDecider(embedder=HashingEmbedder(), examples=EXAMPLES, thresholds={"draw": 0.99})
     answers = [colour.select(decider, {"query": text}) for text in ("paint a dog", "zzz", "  ", "compose a song")]
     assert [None, None, None, "write"] == [answer and answer.target for answer in answers]
+    outcomes = evaluate(decider, TARGETS, [("zzz", None), (" ", None)]).outcomes
+    assert ["'write' is nearest with 0.00, and 0.30 is needed", "there is no text"] == [
+        each.reason for each in outcomes
+    ]
 
 
 def test_the_vectors_of_the_targets_are_computed_once_however_many_ask_at_once() -> None:

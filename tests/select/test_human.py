@@ -140,16 +140,19 @@ class TestCascade:
         drive.step(app)
         assert "rewrite" == drive.next_action(app).name
         decision = app.decisions[-1]
-        assert ("LLMDecider(gpt-4o-mini)", "short (RuleDecider abstained)") == (decision.decided_by, decision.reason)
+        assert ("LLMDecider(gpt-4o-mini)", "short (RuleDecider abstained: no rule matches)") == (
+            decision.decided_by,
+            decision.reason,
+        )
         assert (15, True) == (decision.tokens, decision.cost > 0)
 
     def test_a_model_is_not_asked_again_while_a_person_thinks(self, drive: Driver, provider: Provider) -> None:
-        provider.reply(chosen("none_of_these"))
+        provider.reply(chosen("none_of_these", "too vague"))
         app = application(Cascade(LLMDecider(allow_abstain=True), HumanDecider()))
         drive.run(app)
         for _ in range(5):
             drive.run(app)
-        assert (1, "LLMDecider(gpt-4o-mini) abstained") == (provider.calls, app.pending_choice.reason)
+        assert (1, "LLMDecider(gpt-4o-mini) abstained: too vague") == (provider.calls, app.pending_choice.reason)
         app.choose("send")
         drive.run(app)
         assert (1, "HumanDecider", True) == (provider.calls, app.decisions[-1].decided_by, app.state["sent"])

@@ -129,6 +129,7 @@ class TestRendering:
         assert "RuleDecider  50.0 %    3/6    3          0       0       -" in table
         assert "write   100.0 %    50.0 %  2      1" in table
         assert "3 misses" in table
+        assert "paint something       draw   (none)  no rule matches" in table
         assert "what <b>picture</b>?  ask    draw    matched 'picture'" in table
 
     def test_many_misses_are_cut_short_in_the_table_only(self) -> None:

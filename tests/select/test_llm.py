@@ -92,11 +92,12 @@ class TestInAnApplication:
         assert "check the API key" in str(app.decisions[-1].reason)
 
     def test_an_abstention_takes_the_default_edge(self, drive: Driver, provider: Provider) -> None:
-        provider.reply(chosen("none_of_these"))
+        provider.reply(chosen("none_of_these", "too vague"))
         app = application(LLMDecider(allow_abstain=True), ("listen", END))
         drive.step(app, inputs={"query": "hm"})
         assert None is drive.next_action(app)
-        assert "it abstained" in str(app.decisions[-1].reason)
+        assert "LLMDecider(gpt-4o-mini): it abstained: too vague" == app.decisions[-1].reason
+        assert 15 == app.decisions[-1].tokens
 
     def test_the_end_can_be_chosen(self, drive: Driver, provider: Provider) -> None:
         provider.reply(chosen("__end__"))
@@ -192,6 +193,25 @@ class TestThePrompt:
         provider.reply(chosen("draw"))
         LLMDecider().select({}, TARGETS)
         assert "(nothing is known)" == provider.requests[0]["messages"][-1]["content"]
+
+    def test_values_that_cannot_be_sent_are_shown_as_well_as_can_be(self, provider: Provider) -> None:
+        provider.reply(chosen("draw"))
+        deep: list[Any] = []
+        for _ in range(100_000):
+            deep = [deep]
+        loop: dict[Any, Any] = {}
+        loop["self"] = loop
+        odd = {"a": "half \ud83d", "b": loop, "c": deep, "d": {(1, 2): 3}, "e": {4}, "f": DRAW}
+        LLMDecider(reads=sorted(odd)).select(odd, TARGETS)
+        content = provider.requests[0]["messages"][-1]["content"]
+        assert [
+            "a: half ?",
+            "b: {'self': {...}}",
+            "c: [[[[[[[...]]]]]]]",
+            "d: {(1, 2): 3}",
+            'e: "{4}"',
+            "f: \"Target(name='draw', description='Draw a picture for the user.')\"",
+        ] == content.splitlines()
 
     def test_a_huge_state_is_cut_in_the_middle(self, provider: Provider) -> None:
         provider.reply(chosen("draw"))

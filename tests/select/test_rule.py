@@ -9,6 +9,7 @@ import pytest
 
 from agentflow.errors import BuildError
 from agentflow.select import RuleDecider
+from agentflow.select.lab import evaluate
 from tests.select.providers import TARGETS, Colour
 
 RULES: Any = {"draw": ["picture", "paint a", re.compile(r"#\d+")], "write": "poem"}
@@ -36,6 +37,12 @@ def test_the_target_with_most_matches_is_taken(colour: Colour, text: str, expect
 def test_the_reason_names_what_matched() -> None:
     decision = RuleDecider(RULES, name="words").select({"query": "picture #3"}, TARGETS)
     assert ("words", "matched 'picture', '#\\\\d+'") == (decision.decided_by, decision.reason)
+
+
+def test_an_abstention_says_why(colour: Colour) -> None:
+    texts = ["hello", "a poem about a picture"]
+    outcomes = evaluate(RuleDecider(RULES), TARGETS, [(text, None) for text in texts]).outcomes
+    assert ["no rule matches", "as many rules match for 'draw' as for 'write'"] == [each.reason for each in outcomes]
 
 
 def test_only_what_it_reads_is_searched() -> None:

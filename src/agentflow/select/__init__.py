@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from agentflow.select.selector import END, Decision, PendingChoice, Select, Selector, Target
+from agentflow.select.selector import END, Abstention, Decision, PendingChoice, Select, Selector, Target
 from agentflow.select.switch import Switch, switch
 
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "END",
+    "Abstention",
     "Cascade",
     "Decider",
     "Decision",

@@ -6,6 +6,7 @@ What must not live here: what a prompt is, or how an answer is read.
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 from collections import OrderedDict
 from pathlib import Path
@@ -13,6 +14,8 @@ from typing import Any, Protocol
 
 from agentflow.errors import BuildError
 from agentflow.runtime import new_lock
+
+_log = logging.getLogger("agentflow")
 
 
 class DecisionCache(Protocol):
@@ -77,20 +80,24 @@ class DiskCache:
         self.path = Path(path)
 
     def get(self, key: str) -> str | None:
-        if not self.path.exists():
-            return None
-        with self._opened() as connection:
-            row = connection.execute("SELECT text FROM decisions WHERE key = ?", (key,)).fetchone()
+        row = self._run("SELECT text FROM decisions WHERE key = ?", (key,)) if self.path.exists() else None
         return None if row is None else str(row[0])
 
     def put(self, key: str, text: str) -> None:
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        with self._opened() as connection, connection:
-            connection.execute("INSERT OR REPLACE INTO decisions VALUES (?, ?)", (key, text))
+        self._run("INSERT OR REPLACE INTO decisions VALUES (?, ?)", (key, text))
 
-    def _opened(self) -> contextlib.closing[Any]:
+    def _run(self, statement: str, values: tuple[str, ...]) -> Any:
+        """The first row of a statement; None, and a warning in the log, when the file cannot be used.
+
+        An answer that has been paid for must not be lost because it cannot be kept.
+        """
         import sqlite3
 
-        connection = sqlite3.connect(self.path, timeout=10)
-        connection.execute("CREATE TABLE IF NOT EXISTS decisions (key TEXT PRIMARY KEY, text TEXT NOT NULL)")
-        return contextlib.closing(connection)
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            with contextlib.closing(sqlite3.connect(self.path, timeout=10)) as connection, connection:
+                connection.execute("CREATE TABLE IF NOT EXISTS decisions (key TEXT PRIMARY KEY, text TEXT NOT NULL)")
+                return connection.execute(statement, values).fetchone()
+        except (sqlite3.Error, OSError) as error:
+            _log.warning("The decisions in '%s' cannot be used, so models are asked again: %s.", self.path, error)
+            return None

@@ -13,11 +13,13 @@ from agentflow.errors import BuildError, DecideError, ProviderError, RealCallErr
 from agentflow.runtime import Runtime
 from agentflow.select.decider import Decider, fallback_name
 from agentflow.select.selector import (
+    Abstention,
     Answer,
     Decision,
     PendingChoice,
     Selector,
     Target,
+    abstained,
     as_selector,
     scoped,
     target_name,
@@ -76,14 +78,14 @@ class Cascade(Decider):
                 continue
             failure = None
             if isinstance(answer, PendingChoice):
-                return replace(answer, reason=", ".join(passed))
+                return replace(answer, reason="; ".join(passed))
             name = target_name(answer)
             if name is not None:
                 return _named(selector, answer, name, passed)
-            passed.append(f"{selector.name} abstained")
+            passed.append(f"{selector.name} {abstained(answer).removeprefix('it ')}")
         if failure is not None:
             raise failure
-        return None
+        return Abstention("; ".join(passed))
 
 
 def _checked(given: object) -> Selector:
@@ -100,7 +102,7 @@ def _checked(given: object) -> Selector:
 
 def _named(selector: Selector, answer: Answer, name: str, passed: list[str]) -> Decision:
     made = answer if isinstance(answer, Decision) else Decision(target=name, decided_by=selector.name)
-    before = f"({', '.join(passed)})" if passed else ""
+    before = f"({'; '.join(passed)})" if passed else ""
     reason = " ".join(part for part in (made.reason, before) if part) or None
     # what the ones before it spent is part of this decision too: whoever asked adds it all up
     return replace(made, decided_by=made.decided_by or selector.name, reason=reason, tokens=0, cost=None)

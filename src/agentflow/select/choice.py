@@ -15,7 +15,7 @@ from typing import Any
 from agentflow.conditions import Condition, equal_by_key
 from agentflow.errors import DecideError, ProviderError, RealCallError, did_you_mean
 from agentflow.runtime import Runtime
-from agentflow.select.selector import END, Answer, Decision, PendingChoice, Selector, Target, scoped, target_name
+from agentflow.select.selector import END, Answer, Decision, PendingChoice, Selector, Target, abstained, scoped, target_name
 from agentflow.select.switch import Switch
 from agentflow.state import State
 from agentflow.usage import Usage
@@ -140,7 +140,7 @@ class Choice:
         name = target_name(answer)
         allowed = {target.name for target in self.edges.selector_targets}
         if name not in allowed:
-            return self._unanswered(selector, answer, f"it answered {name!r}" if name else "it abstained", seconds)
+            return self._unanswered(selector, answer, f"it answered {name!r}" if name else abstained(answer), seconds)
         made = answer if isinstance(answer, Decision) else Decision(
             target=str(name),
             decided_by=selector.name,

@@ -10,7 +10,7 @@ from typing import Any
 
 from agentflow.errors import BuildError, UnknownTargetError, did_you_mean
 from agentflow.runtime import ASYNC, BLOCKING, run_blocking
-from agentflow.select.selector import Answer, Selector, Target, scoped, target_name
+from agentflow.select.selector import Abstention, Answer, Selector, Target, scoped, target_name
 from agentflow.state import State
 
 
@@ -33,11 +33,11 @@ class Decider(Selector):
 
     def select(self, state: State[Any] | Mapping[str, Any], targets: Sequence[Target]) -> Answer:
         """Decide here and now, without an application: a `Decision`, or None when it abstains."""
-        return run_blocking(self.decide(BLOCKING, scoped(_as_state(state), self), targets))
+        return _or_none(run_blocking(self.decide(BLOCKING, scoped(_as_state(state), self), targets)))
 
     async def aselect(self, state: State[Any] | Mapping[str, Any], targets: Sequence[Target]) -> Answer:
         """The async twin of `select`."""
-        return await self.decide(ASYNC, scoped(_as_state(state), self), targets)
+        return _or_none(await self.decide(ASYNC, scoped(_as_state(state), self), targets))
 
 
 def fallback_name(given: object) -> str | None:
@@ -54,6 +54,10 @@ def undeclared(owner: str, what: str, named: Iterable[str], targets: Sequence[Ta
         )
         for name in sorted(set(named) - set(known))
     ]
+
+
+def _or_none(answer: Answer) -> Answer:
+    return None if isinstance(answer, Abstention) else answer
 
 
 def _as_state(given: State[Any] | Mapping[str, Any]) -> State[Any]:

@@ -20,7 +20,7 @@ from agentflow.select.decider import Decider, fallback_name, undeclared
 from agentflow.select.decision_model import Offered, described
 from agentflow.select.examples import Labelled, examples_of
 from agentflow.select.nearness import Vector, cosine, learned_threshold, unit
-from agentflow.select.selector import Answer, Decision, Target, scoped
+from agentflow.select.selector import Abstention, Answer, Decision, Target, scoped
 from agentflow.signatures import names
 from agentflow.state import State
 
@@ -113,13 +113,14 @@ class EmbeddingDecider(Decider):
     async def decide(self, runtime: Runtime, state: State[Any], targets: Sequence[Target]) -> Answer:
         text = self._text(state)
         if not text:
-            return None
+            return Abstention("there is no text")
         points = await self._index(runtime, described(targets, self.descriptions))
         [vector] = await self._vectors(runtime, [text])
         scores = _scores(points, vector)
         near, point = _nearest(scores)
-        if near < self.threshold(point.target):
-            return None
+        least = self.threshold(point.target)
+        if near < least:
+            return Abstention(f"{point.target!r} is nearest with {near:.2f}, and {least:.2f} is needed")
         told = {name: round(score, 4) for name, (score, _) in sorted(scores.items())}
         return Decision(
             target=point.target,

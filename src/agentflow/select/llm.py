@@ -27,7 +27,7 @@ from agentflow.select.decider import Decider, fallback_name, undeclared
 from agentflow.select.decision_model import create_decision_model, described, problems_of
 from agentflow.select.examples import Example, Labelled, examples_of
 from agentflow.select.gathering import gather
-from agentflow.select.selector import Answer, Decision, Target
+from agentflow.select.selector import Abstention, Answer, Decision, Target
 from agentflow.signatures import names
 from agentflow.state import State
 
@@ -178,9 +178,12 @@ class LLMDecider(Decider):
                 await runtime.offload(self.cache.put, key, ballot.as_text())
         else:
             by = f"{by}, from its cache"
-        unsure = ballot.confidence is not None and ballot.confidence < (self.min_confidence or 0)
-        if ballot.target is None or unsure:
-            return None
+        if ballot.target is None:
+            return Abstention(ballot.reason or "nothing fits")
+        if ballot.confidence is not None and ballot.confidence < (self.min_confidence or 0):
+            return Abstention(
+                f"{ballot.confidence:.2f} sure of {ballot.target!r}, and {self.min_confidence:.2f} is needed"
+            )
         return Decision(
             target=ballot.target,
             decided_by=by,

@@ -6,6 +6,7 @@ What must not live here: asking anybody, or reading an answer.
 from __future__ import annotations
 
 import json
+import reprlib
 import string
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
@@ -29,14 +30,8 @@ def menu(targets: Iterable[Target]) -> str:
 
 def shown(value: object) -> str:
     """A value as text: a text as it is, anything else as JSON where that can be, without its middle if it is long."""
-    if isinstance(value, str):
-        return _shortened(value, VALUE_LIMIT)
-    dump = getattr(value, "model_dump", None)
-    try:
-        text = json.dumps(dump(mode="json") if dump else value, ensure_ascii=False, default=str)
-    except (TypeError, ValueError):  # keys that are no texts, or a value that holds itself
-        text = str(value)
-    return _shortened(text, VALUE_LIMIT)
+    text = _shortened(value if isinstance(value, str) else _written(value), VALUE_LIMIT)
+    return text if text.isascii() else text.encode("utf-8", "replace").decode()  # half a surrogate cannot be sent
 
 
 def situation(values: Mapping[str, Any]) -> str:
@@ -92,6 +87,16 @@ class Template:
     def filled(self, values: Mapping[str, Any]) -> str:
         """The text with the values in their places; what stands in a value is never taken for a placeholder."""
         return "".join(literal + ("" if key is None else shown(values[key])) for literal, key, _, _ in self._parts)
+
+
+def _written(value: object) -> str:
+    dump = getattr(value, "model_dump", None)
+    try:
+        return json.dumps(dump(mode="json") if dump else value, ensure_ascii=False, default=str)
+    except (TypeError, ValueError):  # keys that are no texts, or a value that holds itself
+        return str(value)
+    except RecursionError:
+        return reprlib.repr(value)
 
 
 def _line(message: Any) -> str:

@@ -13,7 +13,7 @@ from agentflow.errors import BuildError
 from agentflow.runtime import Runtime
 from agentflow.select import prompt
 from agentflow.select.decider import Decider, fallback_name, undeclared
-from agentflow.select.selector import Answer, Decision, Target
+from agentflow.select.selector import Abstention, Answer, Decision, Target
 from agentflow.signatures import names
 from agentflow.state import State
 
@@ -70,8 +70,10 @@ class RuleDecider(Decider):
         found = {target.name: self._matches(target.name, text) for target in targets}
         most = max(map(len, found.values()), default=0)
         leaders = [name for name, matches in found.items() if len(matches) == most]
-        if most == 0 or len(leaders) > 1:
-            return None
+        if most == 0:
+            return Abstention("no rule matches")
+        if len(leaders) > 1:
+            return Abstention(f"as many rules match for {' as for '.join(map(repr, sorted(leaders)))}")
         return Decision(
             target=leaders[0], decided_by=self.name, reason=f"matched {', '.join(map(repr, found[leaders[0]]))}"
         )

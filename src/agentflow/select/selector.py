@@ -102,8 +102,15 @@ class PendingChoice:
         return Decision(target=name, source=self.source, targets=offered, decided_by=self.asked_by, reason=why)
 
 
+@dataclass(frozen=True, slots=True)
+class Abstention:
+    """The answer of a selector that chooses nothing and can say why; plain None is the same without a reason."""
+
+    reason: str
+
+
 #: What a selector may answer: a name, an action, an object with `.next_action`, a decision, a pending choice, or None
-#: to abstain.
+#: or an `Abstention` to abstain.
 Answer = Any
 
 
@@ -202,6 +209,11 @@ def target_name(answer: Any) -> str | None:
         return target_name(answer.next_action)
     name = getattr(answer, "name", None)
     return name if isinstance(name, str) else None
+
+
+def abstained(answer: Answer) -> str:
+    """That a selector abstained, and why if it said so."""
+    return f"it abstained: {answer.reason}" if isinstance(answer, Abstention) else "it abstained"
 
 
 def scoped(state: State[Any], selector: Selector) -> State[Any]:

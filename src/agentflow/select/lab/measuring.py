@@ -209,7 +209,7 @@ def _outcome(
         expected=case.target,
         chosen=selector.fallback if fell_back else chosen,
         decided_by=(made.decided_by if made else "") or selector.name,
-        reason=(made.reason if made else None) or error or None,
+        reason=getattr(answer, "reason", None) or error or None,
         confidence=made.confidence if made else None,
         fallback=fell_back,
         error="" if fell_back else error,
