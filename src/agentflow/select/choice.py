@@ -15,7 +15,17 @@ from typing import Any
 from agentflow.conditions import Condition, equal_by_key
 from agentflow.errors import DecideError, ProviderError, RealCallError, did_you_mean
 from agentflow.runtime import Runtime
-from agentflow.select.selector import END, Answer, Decision, PendingChoice, Selector, Target, abstained, scoped, target_name
+from agentflow.select.selector import (
+    END,
+    Answer,
+    Decision,
+    PendingChoice,
+    Selector,
+    Target,
+    abstained,
+    scoped,
+    target_name,
+)
 from agentflow.select.switch import Switch
 from agentflow.state import State
 from agentflow.usage import Usage
@@ -132,7 +142,9 @@ class Choice:
         return None
 
     def _template(self, target: str, decided_by: str, reason: str | None) -> Decision:
-        return Decision(target=target, source=self.edges.source, targets=self.names, decided_by=decided_by, reason=reason)
+        return Decision(
+            target=target, source=self.edges.source, targets=self.names, decided_by=decided_by, reason=reason
+        )
 
     # -- what a selector answered
 
@@ -141,11 +153,15 @@ class Choice:
         allowed = {target.name for target in self.edges.selector_targets}
         if name not in allowed:
             return self._unanswered(selector, answer, f"it answered {name!r}" if name else abstained(answer), seconds)
-        made = answer if isinstance(answer, Decision) else Decision(
-            target=str(name),
-            decided_by=selector.name,
-            reason=_text(getattr(answer, "reason", None)),
-            confidence=_number(getattr(answer, "confidence", None)),
+        made = (
+            answer
+            if isinstance(answer, Decision)
+            else Decision(
+                target=str(name),
+                decided_by=selector.name,
+                reason=_text(getattr(answer, "reason", None)),
+                confidence=_number(getattr(answer, "confidence", None)),
+            )
         )
         by = made.decided_by or selector.name
         return replace(made, source=self.edges.source, targets=self.names, decided_by=by, seconds=seconds)
