@@ -1,0 +1,127 @@
+"""FunctionAction: an action made from a function, with inputs that can be fixed by `bind`.
+
+What must not live here: the decorator that makes one, or functions over models.
+"""
+
+from __future__ import annotations
+
+import copy
+import functools
+import importlib
+import inspect
+import sys
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, cast
+
+from agentflow.actions.base import PLAIN, Action, Options
+from agentflow.errors import BuildError, did_you_mean
+from agentflow.runtime import BLOCKING, Runtime, refuse_awaitable
+from agentflow.signatures import names, parameters_of, positional_count
+from agentflow.state import State
+
+
+class FunctionAction(Action):
+    """An action made from a function by `@action`; calling it calls the function."""
+
+    def __init__(
+        self,
+        fn: Callable[..., Any],
+        reads: Iterable[str] = (),
+        writes: Iterable[str] = (),
+        tags: Iterable[str] = (),
+        options: Options = PLAIN,
+    ) -> None:
+        self.fn = fn
+        self.reads, self.writes, self.tags = list(names(reads)), list(names(writes)), list(names(tags))
+        self.options = options
+        self.bound: dict[str, Any] = {}
+        functools.update_wrapper(self, fn)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return self.fn(*args, **{**self.bound, **kwargs})
+
+    def bind(self, **inputs: Any) -> FunctionAction:
+        """A copy with some inputs fixed; binding again adds to what is bound.
+
+        Raises:
+            BuildError: The function takes no input of that name.
+        """
+        known = parameters_of(self.fn, 1).names
+        for name in inputs:
+            if name not in known:
+                raise BuildError(f"bind() on '{self.name}': no input is named {name!r}. {did_you_mean(name, known)}")
+        bound = copy.copy(self)
+        bound.bound, bound._contract = {**self.bound, **inputs}, None
+        return bound
+
+    def with_name(self, name: str) -> FunctionAction:
+        """A copy of this action under another name."""
+        return cast(FunctionAction, super().with_name(name))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Sent to another process by the name its function is found by there, where that is this very action."""
+        found = _found(self.fn.__module__, self.fn.__qualname__)
+        if isinstance(found, FunctionAction) and found.fn is self.fn:
+            return _again, (self.fn.__module__, self.fn.__qualname__, self._name, self.bound)
+        return cast("tuple[Any, ...]", super().__reduce__())
+
+    @property
+    def description(self) -> str:
+        """The function's docstring: what a decider is told about this action as a target."""
+        return inspect.getdoc(self.fn) or ""
+
+    def problems(self) -> list[BuildError]:
+        if positional_count(self.fn) == 0:
+            return [BuildError(f"action '{self.name}' takes no parameters: its first one is the state.")]
+        return []
+
+    def run(self, state: State[Any], /, **inputs: Any) -> Any:
+        """What the function returns, its bound inputs filled in."""
+        return self.fn(state, **self.bound, **inputs)
+
+    async def perform(self, runtime: Runtime, state: State[Any], inputs: dict[str, Any]) -> tuple[Any, State[Any]]:
+        arguments = {**self.bound, **inputs} if self.bound else inputs
+        if runtime is BLOCKING:  # as its `call` does, without another coroutine: this is what most steps do
+            returned = self.fn(state, **arguments)
+            if hasattr(returned, "__await__"):
+                refuse_awaitable(self.fn, returned)
+        else:
+            returned = await runtime.call(self.fn, state, **arguments)
+        if returned.__class__ is State:
+            return {}, returned
+        if isinstance(returned, tuple) and len(returned) == 2 and isinstance(returned[0], Mapping):
+            return returned[0], self.checked_state(returned[1])
+        return {}, self.checked_state(returned)
+
+    def _default_name(self) -> str:
+        return getattr(self.fn, "__name__", None) or type(self.fn).__name__
+
+    def _source_object(self) -> Any:
+        return self.fn
+
+    def _entry(self) -> tuple[Callable[..., Any], int]:
+        return self.fn, 1
+
+    def _bound(self) -> Iterable[str]:
+        return self.bound
+
+
+def bind(fn: Action, **inputs: Any) -> FunctionAction:
+    """The same as `fn.bind(**inputs)`."""
+    if not isinstance(fn, FunctionAction):
+        raise BuildError(f"bind() takes an action made by @action, not {fn!r}: decorate the function first.")
+    return fn.bind(**inputs)
+
+
+def _found(module: str, qualname: str) -> object:
+    found: object = sys.modules.get(module)
+    for part in qualname.split("."):
+        found = getattr(found, part, None)
+    return found
+
+
+def _again(module: str, qualname: str, name: str | None, bound: dict[str, Any]) -> FunctionAction:
+    importlib.import_module(module)
+    made = copy.copy(cast(FunctionAction, _found(module, qualname)))
+    made._name, made.bound, made._contract = name, bound, None
+    return made

@@ -1,0 +1,95 @@
+"""What the engine does with a state around a step: hand out a view, take back what was made of it, tell what changed.
+
+What must not live here: saving what changed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from agentflow.errors import ResultError
+from agentflow.state.declared import InheritedTyping, Scope
+from agentflow.state.mapping import State, blank
+
+
+@dataclass(frozen=True, slots=True)
+class StateDelta:
+    """What a step changed: values set, items appended to lists, keys deleted."""
+
+    set: Mapping[str, Any] = field(default_factory=dict)
+    append: Mapping[str, list[Any]] = field(default_factory=dict)
+    delete: frozenset[str] = frozenset()
+
+
+def view(state: State[Any], scope: Scope) -> State[Any]:
+    """The state as the reader with this scope may see it; what it changes is remembered from here on."""
+    new: State[Any] = blank(State)
+    new._values, new._operations, new._scope, new._typing = state._values, None, scope, state._typing
+    return new
+
+
+def child_view(state: State[Any], scope: Scope) -> State[Any]:
+    """The same for the maker of children's first states, which may hold keys that the parent's type has not."""
+    new = view(state, scope)
+    if new._typing is not None and not isinstance(new._typing, InheritedTyping):
+        new._typing = InheritedTyping(new._typing)
+    return new
+
+
+def settle(returned: State[Any], given: State[Any], base: State[Any]) -> State[Any]:
+    """The state after an action that was given `given`, a view of `base`, and returned `returned`.
+
+    The new state still knows its operations, so that `delta` of it is what the step changed.
+
+    A state that was made from the given one counts whole. A state from elsewhere (a fresh `State(...)`, a child's
+    state) contributes the declared writes and nothing else.
+
+    Raises:
+        ResultError: A declared write has no value in it.
+    """
+    scope: Scope = given._scope  # type: ignore[assignment]  # a view always has one
+    if not scope.writes <= returned._values.keys() and not scope.writes <= returned._values.keys() | _deleted(returned):
+        missing = ", ".join(map(repr, sorted(scope.writes - returned._values.keys())))
+        raise ResultError(f"{scope.owner} returned a state without {missing}, which it declares to write: update it.")
+    if returned._scope is scope:
+        returned._scope = None  # made for this step, and from now on the state of the application
+        return returned
+    return without_history(base).update(**{key: returned._values[key] for key in scope.writes})
+
+
+def without_history(state: State[Any]) -> State[Any]:
+    """The same values with no scope and no memory of how they came about."""
+    new: State[Any] = blank(State)
+    new._values, new._operations, new._scope, new._typing = state._values, None, None, state._typing
+    return new
+
+
+def delta(state: State[Any]) -> StateDelta:
+    """What the operations on this state changed, folded into one."""
+    steps: list[tuple[str, Mapping[str, Any]]] = []
+    operations = state._operations
+    while operations is not None:
+        operations, kind, payload = operations
+        steps.append((kind, payload))
+    fresh: dict[str, Any] = {}
+    appended: dict[str, list[Any]] = {}
+    deleted: set[str] = set()
+    for kind, payload in reversed(steps):
+        for key, value in payload.items():
+            if kind == "append" and key not in fresh and key not in deleted:
+                appended.setdefault(key, []).extend(value)
+                continue
+            appended.pop(key, None)
+            deleted.discard(key)
+            if kind == "delete":
+                fresh.pop(key, None)
+                deleted.add(key)
+            else:
+                fresh[key] = value if kind == "set" else [*fresh.get(key, ()), *value]
+    return StateDelta(fresh, appended, frozenset(deleted))
+
+
+def _deleted(state: State[Any]) -> frozenset[str]:
+    return delta(state).delete
