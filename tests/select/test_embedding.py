@@ -131,6 +131,12 @@ def test_a_failure_is_not_remembered(colour: Colour) -> None:
     assert None is not colour.select(decider, {"query": "cat"})
 
 
+def test_vectors_of_different_lengths_are_an_error(colour: Colour) -> None:
+    decider = EmbeddingDecider(embedder=lambda texts: [[1.0] * len(text) for text in texts])
+    with pytest.raises(DecideError, match="vectors of 3 and 25 numbers cannot be compared"):
+        colour.select(decider, {"query": "cat"})
+
+
 def test_an_async_embedder_is_awaited() -> None:
     decision = Colour("async").select(EmbeddingDecider(embedder=awaited, name="near"), {"query": "draw"})
     assert "near" == decision.decided_by

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sys
 import threading
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ import pytest
 import respx
 
 from agentflow import switch
-from agentflow.errors import BuildError, InputError, MissingKeyError
+from agentflow.errors import BuildError, InputError, MissingExtraError, MissingKeyError
 from agentflow.select import (
     Decision,
     Example,
@@ -132,6 +133,10 @@ class TestRendering:
         assert "paint something       draw   (none)  no rule matches" in table
         assert "what <b>picture</b>?  ask    draw    matched 'picture'" in table
 
+    def test_where_all_is_right_there_are_no_misses_to_show(self) -> None:
+        report = evaluate(Select(lambda state: "draw", name="always"), TARGETS, [("a cat", "draw")])
+        assert not any("miss" in made for made in (report.table(), report.html()))
+
     def test_many_misses_are_cut_short_in_the_table_only(self) -> None:
         report = evaluate(Select(lambda state: "ask"), TARGETS, [(f"case {n} {'x' * 100}", "draw") for n in range(30)])
         assert "... and 10 more" in report.table()
@@ -169,6 +174,11 @@ class TestAsking:
     def test_a_progress_bar_leaves_the_output_alone(self, colour: Colour, capsys: pytest.CaptureFixture[str]) -> None:
         measure(colour, RULES, TARGETS, CASES, progress=True)
         assert "" == capsys.readouterr().out
+
+    def test_a_progress_bar_needs_its_extra(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setitem(sys.modules, "rich.console", None)
+        with pytest.raises(MissingExtraError, match=r"A progress bar needs the 'cli' extra"):
+            evaluate(RULES, TARGETS, CASES, progress=True)
 
     def test_a_bug_in_a_selector_is_raised_with_the_case(self, colour: Colour) -> None:
         def buggy(state: Any) -> str:

@@ -292,6 +292,13 @@ class TestVotes:
         decision = colour.select(LLMDecider(votes=2, allow_abstain=allow_abstain), {"query": "a cat"})
         assert expected == (decision and decision.target)
 
+    def test_every_vote_is_paid_for(self, drive: Driver, provider: Provider) -> None:
+        provider.reply(chosen("draw"))
+        app = application(LLMDecider(votes=3))
+        drive.step(app, inputs={"query": "a cat"})
+        assert "draw" == drive.next_action(app).name
+        assert (45, 45, 3) == (app.usage.total_tokens, app.decisions[-1].tokens, app.usage.attempts)
+
     def test_a_vote_that_fails_does_not_lose_the_others(self, colour: Colour, provider: Provider) -> None:
         provider.reply("nonsense", chosen("draw"), chosen("draw"))
         decision = colour.select(LLMDecider(votes=3, reasks=0), {"query": "a cat"})

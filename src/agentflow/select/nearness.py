@@ -10,6 +10,8 @@ from collections.abc import Callable, Sequence
 from itertools import pairwise
 from operator import mul
 
+from agentflow.errors import DecideError
+
 Vector = tuple[float, ...]
 
 
@@ -28,7 +30,15 @@ def unit(vector: Sequence[float]) -> Vector:
 
 
 def cosine(left: Vector, right: Vector) -> float:
-    """The cosine between two unit vectors: 1 for the same direction, 0 for nothing in common."""
+    """The cosine between two unit vectors: 1 for the same direction, 0 for nothing in common.
+
+    Raises:
+        DecideError: They are not of one length.
+    """
+    if len(left) != len(right):
+        raise DecideError(
+            f"vectors of {len(left)} and {len(right)} numbers cannot be compared: use one embedder for all."
+        )
     return _dot(left, right)
 
 
