@@ -196,3 +196,24 @@ class TestCascade:
     def test_the_problems_of_its_parts_are_its_own(self) -> None:
         cascade = Cascade(RuleDecider({"sned": ["bob"]}), LLMDecider())
         assert 2 == len(cascade.problems("draft", [Target("send")]))
+
+
+@pytest.mark.parametrize("halts", [{"halt_before": ["send"]}, {"halt_after": ["send"]}])
+def test_a_run_that_asks_for_more_ends_where_a_person_has_to_choose(drive: Driver, halts: dict[str, Any]) -> None:
+    app = application(HumanDecider())
+    assert ("draft", Status.halted) == (drive.run(app, **halts)[0].name, app.status)
+    assert "draft" == app.pending_choice.source
+
+
+def test_streaming_ends_there_too(drive: Driver) -> None:
+    app = application(HumanDecider())
+    assert ["draft"] == [name for name, _ in drive.stream_iterate(app)]
+    assert ("draft", Status.halted) == (app.pending_choice.source, app.status)
+
+
+def test_iterating_ends_there_too_and_goes_on(drive: Driver) -> None:
+    app = application(HumanDecider())
+    assert ["draft"] == [done[0].name for done in drive.iterate(app)]
+    app.choose("send")
+    assert ["send"] == [done[0].name for done in drive.iterate(app)]
+    assert Status.finished == app.status
