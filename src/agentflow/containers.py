@@ -7,26 +7,25 @@ begins and ends.
 
 from __future__ import annotations
 
+import contextvars
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Iterator
 from typing import Any, Protocol
 
 from agentflow.actions import Action
-from agentflow.errors import BusyError
+from agentflow.errors import BusyError, ResultError
 from agentflow.runtime import CURRENT_STEP, each, refuse_async, run_blocking
 from agentflow.state import State
-from agentflow.streaming import Outcome, Piece, Pieces, check_final, check_piece, with_return
+from agentflow.streaming import Outcome, Piece, Pieces, check_final, piece_rule, with_return
 
 
 class OpenStep(Protocol):
-    """A step that has begun and ends when its stream does."""
+    """A step that has begun and ends when its stream does; `inside` is where the action's own code runs."""
 
     action: Action
     context: Any
     pieces: Pieces
     observed: bool
-
-    def enter(self, advance: Callable[[], Any]) -> Any:
-        """Call `advance` with this step as the running one."""
+    inside: contextvars.Context
 
     async def show(self, item: Any) -> None:
         """Tell the hooks of one item; called only when `observed`."""
@@ -177,48 +176,67 @@ def _items(reading: _Reading) -> Generator[Any, None, None]:
     try:
         if isinstance(step.pieces, AsyncIterator):
             refuse_async(step.action.name)
-        enter, advance, observed = step.enter, iter(with_return(step.pieces)).__next__, step.observed
+        enter, advance = step.inside.run, _watched(step, iter(step.pieces).__next__)
         while True:
             try:
-                piece = enter(advance)
-            except StopIteration:
+                item, state = piece = enter(advance)
+            except StopIteration as ended:  # a plain generator may return its last piece
+                reading.final = ended.value or reading.final
                 break
-            item = _shown(reading, step, piece)
-            if reading.final is not piece:
-                if observed:
-                    run_blocking(step.show(item))
+            if state is None:
                 yield item
+            else:
+                reading.final = piece
         reading.outcome = run_blocking(step.complete(*check_final(step.action, reading.final)))
     except BaseException as error:
-        run_blocking(step.fail(reading.ended_by(error)))
-        raise
+        told = reading.ended_by(_explained(step, error))
+        run_blocking(step.fail(told))
+        raise told
 
 
 async def _items_async(reading: _Reading) -> AsyncGenerator[Any, None]:
     step = reading.begin()
     if step is None:
         return
-    become, outer = CURRENT_STEP.set, CURRENT_STEP.get()
+    become, outer, inner, observed = CURRENT_STEP.set, CURRENT_STEP.get(), step.context, step.observed
+    pieces = step.pieces if isinstance(step.pieces, AsyncIterator) else each(with_return(step.pieces))
     try:
-        become(step.context)
-        async for piece in each(with_return(step.pieces)):
-            item = _shown(reading, step, piece)
-            if reading.final is not piece:
-                become(outer)
-                if step.observed:
-                    await step.show(item)
-                yield item
-                become(step.context)
+        become(inner)
+        async for piece in pieces:
+            item, state = piece
+            if state is not None:
+                reading.final = piece
+                continue
+            become(outer)
+            if observed:
+                await step.show(item)
+            yield item
+            become(inner)
         become(outer)
         reading.outcome = await step.complete(*check_final(step.action, reading.final))
     except BaseException as error:
         become(outer)
-        await step.fail(reading.ended_by(error))
-        raise
+        told = reading.ended_by(_explained(step, error))
+        await step.fail(told)
+        raise told
 
 
-def _shown(reading: _Reading, step: OpenStep, piece: Any) -> Any:
-    """The item of a piece; the last piece is kept on `reading` instead of being shown."""
-    if check_piece(step.action, piece)[1] is not None:
-        reading.final = piece
-    return piece[0]
+def _watched(step: OpenStep, advance: Callable[[], Any]) -> Callable[[], Any]:
+    """The same, telling the hooks of each item on its way; nothing is added when nobody listens."""
+    if not step.observed:
+        return advance
+
+    def watched() -> Any:
+        item, state = piece = advance()
+        if state is None:
+            run_blocking(step.show(item))
+        return piece
+
+    return watched
+
+
+def _explained(step: OpenStep, error: BaseException) -> BaseException:
+    """What to say of an error; one that is from taking a piece apart here is about what was yielded."""
+    traceback = error.__traceback__
+    apart_here = isinstance(error, TypeError | ValueError) and traceback is not None and traceback.tb_next is None
+    return ResultError(f"{piece_rule(step.action)} ({error})") if apart_here else error

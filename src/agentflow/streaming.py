@@ -170,17 +170,25 @@ def check_piece(action: Action, piece: Any) -> Piece:
     """The piece, if it is a pair whose second part is a state or None."""
     if isinstance(piece, tuple) and len(piece) == 2 and (piece[1] is None or isinstance(piece[1], State)):
         return piece
-    raise ResultError(
-        f"streaming action '{action.name}' yielded a {type(piece).__name__} that is no piece: "
+    raise ResultError(f"{piece_rule(action)} (it yielded a {type(piece).__name__})")
+
+
+def piece_rule(action: Action) -> str:
+    """What every streaming action is told that yields something else."""
+    return (
+        f"streaming action '{action.name}' yielded something that is no piece: "
         "yield (item, None) for each piece, then (result, state)."
     )
 
 
 def check_final(action: Action, final: Piece | None) -> Outcome:
     """The last piece, which every stream must have."""
-    if final is None or final[1] is None:
+    if final is None:
         raise ResultError(f"streaming action '{action.name}' ended without a state: yield (result, state) last.")
-    return final[0], final[1]
+    result, state = check_piece(action, final)
+    if state is None:
+        raise ResultError(f"streaming action '{action.name}' ended without a state: yield (result, state) last.")
+    return result, state
 
 
 class _StreamingDecorator:

@@ -32,8 +32,8 @@ class StreamedStep:
         self.given = view(machine.state, contract.scope)
         self.observed = bool(machine.identity.hooks.post_stream_item)
         self.pieces: Pieces = iter(())
-        self._inside = contextvars.copy_context()
-        self._inside.run(CURRENT_STEP.set, self.context)
+        self.inside = contextvars.copy_context()
+        self.inside.run(CURRENT_STEP.set, self.context)
         self.on_end: Callable[[steps.Done | None, BaseException | None], Awaitable[None]] | None = None
         self._opened = time.time()
         self._first: float | None = None
@@ -47,14 +47,10 @@ class StreamedStep:
                 await steps.announce(self.machine, self.runtime, self.contract, self.context, bound)
             await self._tell("pre_start_stream")
             assert isinstance(self.action, StreamingAction | StreamingFunctionAction)
-            self.pieces = self._inside.run(self.action.open, self.given, bound)
+            self.pieces = self.inside.run(self.action.open, self.given, bound)
         except BaseException as error:
             await self._failed(error)
             raise
-
-    def enter(self, advance: Callable[[], Any]) -> Any:
-        """Call `advance` with this step as the running one."""
-        return self._inside.run(advance)
 
     async def show(self, item: Any) -> None:
         """Tell the hooks of one item."""
