@@ -44,7 +44,13 @@ def as_json(rows: list[Row]) -> str:
     """The same as JSON."""
     return json.dumps(
         [
-            {"work": row.case.name, "unit": row.case.unit, "medians": row.medians, "goal": row.case.goal, "met": row.met}
+            {
+                "work": row.case.name,
+                "unit": row.case.unit,
+                "medians": row.medians,
+                "goal": row.case.goal,
+                "met": row.met,
+            }
             for row in rows
         ],
         indent=2,

@@ -17,6 +17,7 @@ FOLDERS = ("src", "scripts", "examples", "benchmarks")
 
 #: From "file" or "file:Class.function" to the reason why it may be longer.
 ALLOWED: dict[str, str] = {
+    "src/agentflow/builder.py": "two builders of one line a method; the rest is what each method promises",
     "src/agentflow/application.py": "every public verb twice, each with its own signature and contract; no logic",
 }
 

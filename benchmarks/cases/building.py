@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import tracemalloc
 from collections.abc import Callable
 from typing import Any
@@ -24,7 +25,7 @@ def builder_of(core: Callable[[], Any]) -> Callable[[], Any]:
     graph = (
         graph_builder()
         .with_actions(**dict.fromkeys(names, step))
-        .with_transitions(*zip(names, names[1:], strict=False))
+        .with_transitions(*itertools.pairwise(names))
         .build()
     )
     return lambda: loaded.ApplicationBuilder().with_graph(graph).with_entrypoint("step_0").with_state(count=0).build()

@@ -21,92 +21,86 @@ def bare_gather() -> float:
     return best_of(lambda: asyncio.run(main()), 3) * 1e3
 
 
-def mapped(core: Callable[[], Any], pause: float, colour: str = "async", scale: float = 1e3) -> Callable[[], float]:
-    """Seconds, scaled, for a map over as many states as there are children."""
+def mapped(core: Callable[[], Any], pause: float, colour: str = "async") -> Callable[[], float]:
+    """Milliseconds for a map over as many states as there are children, which is microseconds a child of 1,000."""
 
     def measured() -> float:
         loaded = core()
-        if loaded.__name__ == "agentflow":
-            from agentflow.parallel import MapStates
-        else:
-            from burr.core.parallelism import MapStates
-
-        @loaded.action(reads=["number"], writes=["result"])
-        async def child_async(state: Any) -> Any:
-            if pause:
-                await asyncio.sleep(pause)
-            return state.update(result=state["number"])
-
-        @loaded.action(reads=["number"], writes=["result"])
-        def child(state: Any) -> Any:
-            return state.update(result=state["number"])
-
-        class Map(MapStates):
-            def action(self, state: Any, inputs: Any) -> Any:
-                made = child_async if colour == "async" else child
-                return made if loaded.__name__ == "agentflow" else loaded.action  # pragma: no cover
-
-            def states(self, state: Any, context: Any, inputs: Any) -> Any:
-                for number in range(CHILDREN):
-                    yield state.update(number=number)
-
-            async def areduce(self, state: Any, states: Any) -> Any:
-                return state.update(total=sum([each["result"] async for each in states]))
-
-            def is_async(self) -> bool:
-                return colour == "async"
-
-            @property
-            def reads(self) -> list[str]:
-                return []
-
-            @property
-            def writes(self) -> list[str]:
-                return ["total"]
-
-        if loaded.__name__ == "agentflow":
-            Map.reduce = lambda self, state, states: state.update(total=sum(each["result"] for each in states))
-            Map.action = _no_arguments(child_async if colour == "async" else child)
-            made = Map(max_concurrency=CHILDREN if pause else 16)
-        else:
-            made = _burr(Map, child_async if colour == "async" else child, colour)()
-        app = loaded.ApplicationBuilder().with_actions(map=made).with_transitions().with_entrypoint("map").build()
+        make = _agentflow_map if loaded.__name__ == "agentflow" else _burr_map
+        made = make(loaded, pause, colour)
 
         def work() -> None:
+            app = loaded.ApplicationBuilder().with_actions(map=made).with_transitions().with_entrypoint("map").build()
             if colour == "async":
                 asyncio.run(app.arun(halt_after=["map"]))
             else:
                 app.run(halt_after=["map"])
-            app.reset_to_entrypoint()
 
-        return best_of(work, 3) * scale
+        return best_of(work, 3) * 1e3
 
     return measured
 
 
-def _no_arguments(child: Any) -> Callable[..., Any]:
-    return lambda self, **offered: child
+def child_of(loaded: Any, pause: float, colour: str) -> Any:
+    @loaded.action(reads=["number"], writes=["result"])
+    async def child_async(state: Any) -> Any:
+        if pause:
+            await asyncio.sleep(pause)
+        return state.update(result=state["number"])
+
+    @loaded.action(reads=["number"], writes=["result"])
+    def child(state: Any) -> Any:
+        return state.update(result=state["number"])
+
+    return child_async if colour == "async" else child
 
 
-def _burr(base: Any, child: Any, colour: str) -> Any:
-    """Burr wants an action with a name of its own, and a reduce in the colour of the map."""
-    named = child.action_function.with_name("child") if hasattr(child, "action_function") else child
+def _agentflow_map(loaded: Any, pause: float, colour: str) -> Any:
+    from agentflow.parallel import map_reduce_action
 
-    class Named(base):
+    return map_reduce_action(
+        child_of(loaded, pause, colour),
+        lambda state: (state.update(number=number) for number in range(CHILDREN)),
+        lambda state, states: state.update(total=sum(each["result"] for each in states)),
+        reads=[],
+        writes=["total"],
+        max_concurrency=CHILDREN if pause else 16,
+    )
+
+
+def _burr_map(loaded: Any, pause: float, colour: str) -> Any:
+    from burr.core.action import create_action
+    from burr.core.parallelism import MapStates
+
+    child = create_action(child_of(loaded, pause, colour), "child")
+
+    class Base(MapStates):
+        reads = []
+        writes = ["total"]
+
         def action(self, state: Any, inputs: Any) -> Any:
-            return named
+            return child
 
-        if colour == "async":
+        def is_async(self) -> bool:
+            return colour == "async"
 
-            async def reduce(self, state: Any, states: Any) -> Any:
-                return state.update(total=sum([each["result"] async for each in states]))
+    class Blocking(Base):
+        def states(self, state: Any, context: Any, inputs: Any) -> Any:
+            for number in range(CHILDREN):
+                yield state.update(number=number)
 
-        else:
+        def reduce(self, state: Any, states: Any) -> Any:
+            return state.update(total=sum(each["result"] for each in states))
 
-            def reduce(self, state: Any, states: Any) -> Any:
-                return state.update(total=sum(each["result"] for each in states))
+    class Async(Base):
+        async def states(self, state: Any, context: Any, inputs: Any) -> Any:
+            for number in range(CHILDREN):
+                yield state.update(number=number)
 
-    return Named
+        async def reduce(self, state: Any, states: Any) -> Any:
+            return state.update(total=sum([each["result"] async for each in states]))
+
+    return Async() if colour == "async" else Blocking()
 
 
 def best_of(work: Callable[[], object], times: int) -> float:

@@ -23,7 +23,6 @@ async def count(ctx: StepContext[Counting, None, None]) -> Literal["again", "don
     return "again" if ctx.state.count < ctx.state.limit else "done"
 
 
-
 g.add(
     g.edge_from(g.start_node).to(count),
     g.edge_from(count).to(

@@ -11,6 +11,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))  # the examples, however this
 from chat_agent.chat import application
 from examples_common import provider
 
+from agentflow import Application
 from agentflow.errors import AgentflowError
 from agentflow.testing import Request
 
@@ -39,21 +40,23 @@ def scripted(request: Request) -> str | dict[str, object]:
     return f"You asked: {said} A model would explain it here; set a key to hear one."
 
 
-def main(model: str | None = None, api_base: str | None = None) -> int:
-    """Chat until an empty line, or through a few queries when nobody is there."""
-    chosen, lent = provider(model, api_base, scripted)
+def chat(app: Application) -> None:
+    """Answer until an empty line, or a few queries when nobody is there."""
     there = sys.stdin.isatty()
-    queries = iter(lambda: input("\nyou: ").strip(), "") if there else iter(QUERIES)
-    options = {} if api_base is None else {"api_base": api_base}
+    for query in iter(lambda: input("\nyou: ").strip(), "") if there else QUERIES:
+        if not there:
+            print(f"\nyou: {query}")
+        _, _, state = app.run(halt_after="@tag:answer", inputs={"query": query})
+        print(f"  ({app.why(app.sequence_id)})\n{state['history'][-1]['content']}")
+
+
+def main(model: str | None = None, api_base: str | None = None) -> int:
+    """Run the program: with a model when a key or an address is there, with a scripted provider otherwise."""
+    chosen, lent = provider(model, api_base, scripted)
     try:
         with lent if lent is not None else contextlib.nullcontext():
             print(f"Model: {chosen}" if lent is None else OFFLINE)
-            app = application(chosen, **options)
-            for query in queries:
-                if not there:
-                    print(f"\nyou: {query}")
-                _, _, state = app.run(halt_after="@tag:answer", inputs={"query": query})
-                print(f"  ({app.why(app.sequence_id)})\n{state['history'][-1]['content']}")
+            chat(application(chosen, **({} if api_base is None else {"api_base": api_base})))
     except (KeyboardInterrupt, EOFError):
         print("\nGoodbye.")
         return 130

@@ -19,6 +19,12 @@ from agentflow.llm import stream, structured
 #: Where the assistant waits for a person.
 ASKS = ["clarify_instructions", "process_feedback"]
 DONE = "final_result"
+#: The state before anything has happened.
+EMPTY = {
+    **dict.fromkeys(["email_to_respond", "response_instructions", "questions", "answers", "final_draft"]),
+    "drafts": [],
+    "feedback_history": [],
+}
 
 
 @dataclass(frozen=True)
@@ -117,15 +123,7 @@ def application(model: Model = Model(), app_id: str | None = None, hooks: tuple[
             ),
         )
         .with_entrypoint("process_input")
-        .with_state(
-            email_to_respond=None,
-            response_instructions=None,
-            questions=None,
-            answers=None,
-            drafts=[],
-            feedback_history=[],
-            final_draft=None,
-        )
+        .with_state(**EMPTY)
         .with_identifiers(app_id=app_id)
         .with_hooks(*hooks)
         .build()

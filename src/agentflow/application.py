@@ -1,12 +1,12 @@
 """Application: a graph with state and identity, and the public verbs that run it.
 
-Each verb is the engine's, awaited or driven straight through. What must not live here: how anything is done (`engine/`).
+Each verb is the engine's, awaited or driven straight through. What must not live here: how anything is done.
 """
 
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable, Generator, Iterator, Mapping
-from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from agentflow.actions import Action
 from agentflow.budget import Budget, Meter
@@ -411,7 +411,8 @@ class Application(Generic[Data]):
         hooks = self._machine.identity.hooks
         if hooks.first_async is not None:
             raise AsyncCodeError(
-                f"the hook {hooks.first_async} is async: use the async verb (astep, aiterate, arun) or make it a plain def."
+                f"the hook {hooks.first_async} is async: "
+                "use the async verb (astep, aiterate, arun) or make it a plain def."
             )
 
     def _change(self, method: str, change: Callable[[Machine], None]) -> None:
@@ -469,4 +470,4 @@ Container = TypeVar("Container", StreamingResultContainer, AsyncStreamingResultC
 
 
 def _container(kind: type[Container], opened: StreamedStep | Done) -> Container:
-    return kind(opened) if isinstance(opened, StreamedStep) else cast(Container, kind(None, (opened[1], opened[2])))
+    return kind(opened) if isinstance(opened, StreamedStep) else kind(None, (opened[1], opened[2]))

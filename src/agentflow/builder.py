@@ -39,7 +39,9 @@ class GraphBuilder:
         self._transitions: list[Transition] = []
         self._problems: list[BuildError] = []
 
-    def with_actions(self, *action_list: Action | Callable[..., Any], **action_dict: Action | Callable[..., Any]) -> Self:
+    def with_actions(
+        self, *action_list: Action | Callable[..., Any], **action_dict: Action | Callable[..., Any]
+    ) -> Self:
         """Add actions: by position under their own name, by keyword under that name."""
         for given in action_list:
             self._collect(lambda given=given: self._actions.append(named_action(given)))  # type: ignore[misc]
@@ -113,7 +115,9 @@ class ApplicationBuilder:
 
     # -- the graph
 
-    def with_actions(self, *action_list: Action | Callable[..., Any], **action_dict: Action | Callable[..., Any]) -> Self:
+    def with_actions(
+        self, *action_list: Action | Callable[..., Any], **action_dict: Action | Callable[..., Any]
+    ) -> Self:
         """See `GraphBuilder.with_actions`."""
         self._graph_builder().with_actions(*action_list, **action_dict)
         return self

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 from agentflow.actions import Action
-from agentflow.conditions import Condition, default
+from agentflow.conditions import Condition, default, literal_when_unknown, same
 from agentflow.errors import BuildError, DuplicateNameError, UnknownNameError, UnknownTargetError, did_you_mean
 from agentflow.select.selector import END, Selector, Target
 from agentflow.signatures import names
@@ -49,9 +49,7 @@ def entry_problems(
 ) -> list[BuildError]:
     """What is wrong with starting at `entrypoint` with values for `known_keys`: reads that nothing can have written."""
     given = frozenset(known_keys)
-    missing = {
-        key: reader for key, reader in first_reads(actions, transitions, entrypoint).items() if key not in given
-    }
+    missing = {key: reader for key, reader in first_reads(actions, transitions, entrypoint).items() if key not in given}
     return [missing_key(key, reader, given) for key, reader in missing.items()]
 
 
@@ -69,7 +67,9 @@ def unreachable(actions: Iterable[Action], transitions: Sequence[Edge], entrypoi
     """The actions that no run from `entrypoint` can come to."""
     arrived = reachable(transitions, entrypoint)
     return [
-        BuildError(f"action '{action.name}' cannot be reached from '{entrypoint}': add a transition to it or leave it out.")
+        BuildError(
+            f"action '{action.name}' cannot be reached from '{entrypoint}': add a transition to it or leave it out."
+        )
         for action in actions
         if action.name not in arrived
     ]
@@ -123,9 +123,9 @@ def _readers(
             after = before | scope.writes
         for transition in leaving.get(name, ()):
             selector = transition.selector
+            if isinstance(selector, Condition):
+                selector = literal_when_unknown(selector, known)
             keys = frozenset(names(selector.reads or ()))
-            if isinstance(selector, Condition) and selector.literal is not None and selector.literal[1] not in known:
-                keys -= {selector.literal[1]}
             yield f"the choice leaving '{name}' ({selector.name})", keys, after
 
 
@@ -169,27 +169,31 @@ def _ambiguous(source: str, leaving: Sequence[Edge]) -> Iterator[BuildError]:
     selectors = [transition for transition in leaving if isinstance(transition.selector, Selector)]
     if len(defaults) > 1:
         aims = ", ".join(repr(target) for transition in defaults for target in transition.targets)
-        yield BuildError(f"'{source}' has {len(defaults)} defaults, to {aims}: keep one, or put a condition on the others.")
+        yield BuildError(
+            f"'{source}' has {len(defaults)} defaults, to {aims}: keep one, or put a condition on the others."
+        )
     if len(selectors) > 1:
         used = ", ".join(selector.selector.name for selector in selectors)
         yield BuildError(f"'{source}' has {len(selectors)} selectors, {used}: list all targets in one transition.")
 
 
 def _shadowed(source: str, leaving: Sequence[Edge]) -> Iterator[BuildError]:
-    seen: dict[str, str] = {}
+    seen: dict[str, list[tuple[Condition, str]]] = {}  # by name, so that each is compared with few
     for transition in leaving:
         condition = transition.selector
         if not isinstance(condition, Condition) or condition is default or len(transition.targets) != 1:
             continue
         equality = condition.equality
         said = f"{equality[0]} == {equality[1]!r}" if equality else condition.name
-        told = equality is not None or not condition.name.startswith(("<lambda>", "condition"))
-        if told and said in seen:
-            yield BuildError(
-                f"'{source}' -> '{transition.targets[0]}' can never be taken: "
-                f"{said} already leads to '{seen[said]}'. Remove one of the two."
-            )
-        seen.setdefault(said, transition.targets[0])
+        earlier = seen.setdefault(said, [])
+        for first, target in earlier:
+            if same(first, condition):
+                yield BuildError(
+                    f"'{source}' -> '{transition.targets[0]}' can never be taken: "
+                    f"{said} already leads to '{target}'. Remove one of the two."
+                )
+                break
+        earlier.append((condition, transition.targets[0]))
 
 
 def _badly_aimed(transition: Edge) -> Iterator[BuildError]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import functools
 import operator
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
 from agentflow.errors import BuildError, ResultError
 from agentflow.expressions import compile_expression
@@ -41,8 +41,14 @@ class Condition:
         name: str | None = None,
         optional_keys: Iterable[str] | None = None,
     ) -> None:
+        if not callable(resolver):
+            raise BuildError(
+                f"{resolver!r} is no function of the state: pass one, or use when(key=value) or expr(text)."
+            )
         if is_async(resolver):
-            raise BuildError(f"condition '{name_of(resolver)}' is async, and conditions are pure: use Select(...) for it.")
+            raise BuildError(
+                f"condition '{name_of(resolver)}' is async, and conditions are pure: use Select(...) for it."
+            )
         self.resolver = resolver
         self.name = str(name or getattr(resolver, "__name__", "condition"))
         self.optional_reads = frozenset(names(optional_keys or ()))
@@ -93,10 +99,14 @@ class Condition:
         return _combined(f"~{_inner(self)}", operator.invert, (self,), lambda state: not self.evaluate(state))
 
     def __and__(self, other: Condition) -> Condition:
+        _check_condition(other)
         name = f"{_inner(self)} & {_inner(other)}"
-        return _combined(name, operator.and_, (self, other), lambda state: self.evaluate(state) and other.evaluate(state))
+        return _combined(
+            name, operator.and_, (self, other), lambda state: self.evaluate(state) and other.evaluate(state)
+        )
 
     def __or__(self, other: Condition) -> Condition:
+        _check_condition(other)
         name = f"{_inner(self)} | {_inner(other)}"
         return _combined(name, operator.or_, (self, other), lambda state: self.evaluate(state) or other.evaluate(state))
 
@@ -143,7 +153,9 @@ class _Expression(Condition):
         return bool(self.resolver(state))  # an expression can read nothing but the keys it names
 
 
-def when(predicate: Callable[[State[Any]], Any] | None = None, /, *, reads: Iterable[str] | None = None, **equals: Any) -> Condition:
+def when(
+    predicate: Callable[[State[Any]], Any] | None = None, /, *, reads: Iterable[str] | None = None, **equals: Any
+) -> Condition:
     """A condition that holds when every given key has the given value, or when a function of the state says so.
 
     Args:
@@ -157,18 +169,22 @@ def when(predicate: Callable[[State[Any]], Any] | None = None, /, *, reads: Iter
     Example:
         >>> when(mode="image"), when(lambda state: len(state["drafts"]) > 3, reads=["drafts"])
     """
+    if predicate is None and reads is not None:  # a state key that happens to be called so
+        equals["reads"] = reads
     if (predicate is None) == (not equals):
         raise BuildError("when() takes either key=value pairs or one function of the state: give one of the two.")
     if predicate is not None:
         return Condition(reads, predicate)
-    if reads is not None:
-        equals["reads"] = reads
+    return _all_equal(equals)
+
+
+def _all_equal(equals: dict[str, Any]) -> Condition:
     name = " and ".join(f"{key} == {value!r}" for key, value in equals.items())
     if len(equals) == 1:
-        (key, value), = equals.items()
+        ((key, value),) = equals.items()
         return _Equal(key, value, name)
     made = functools.reduce(operator.and_, (_Equal(key, value, f"{key} == {value!r}") for key, value in equals.items()))
-    made.name, made.recipe = name, (functools.partial(when, **equals), ())
+    made.name, made.recipe = name, (_all_equal, (equals,))
     return made
 
 
@@ -193,6 +209,10 @@ def literal_when_unknown(condition: Condition, known: Iterable[str]) -> Conditio
 
     A value of that key still wins if the state has one, such as one given by `with_state`.
     """
+    operation, parts = condition.recipe or (None, ())
+    if operation in _ALGEBRA:
+        relaxed_parts = [literal_when_unknown(part, known) for part in parts]
+        return condition if relaxed_parts == list(parts) else _named(operation(*relaxed_parts), condition)
     if condition.literal is None or condition.literal[1] in known:
         return condition
     key, other = condition.literal
@@ -200,9 +220,32 @@ def literal_when_unknown(condition: Condition, known: Iterable[str]) -> Conditio
     def equal(state: State[Any]) -> bool:
         return bool(state[key] == state.get(other, other))
 
-    relaxed = Condition((key,), equal, condition.name, optional_keys=(other,))
-    relaxed.recipe = condition.recipe
-    return relaxed
+    return _named(Condition((key,), equal, optional_keys=(other,)), condition)
+
+
+def same(one: Condition, other: Condition) -> bool:
+    """Whether two conditions are known to say the same; of functions that is known only if they are one function."""
+    if one.equality is not None or other.equality is not None:
+        return bool(one.equality == other.equality)
+    if one.recipe is None or other.recipe is None:
+        return one.recipe is other.recipe and one.resolver == other.resolver
+    (made, parts), (other_made, other_parts) = one.recipe, other.recipe
+    if made not in _ALGEBRA or made is not other_made:
+        return bool(one.recipe == other.recipe)
+    return all(map(same, parts, other_parts))
+
+
+_ALGEBRA: Final = (operator.invert, operator.and_, operator.or_)
+
+
+def _named(made: Condition, like: Condition) -> Condition:
+    made.name, made.recipe = like.name, like.recipe
+    return made
+
+
+def _check_condition(given: object) -> None:
+    if not isinstance(given, Condition):
+        raise BuildError(f"{given!r} cannot be combined with a condition: wrap it, as in when(function).")
 
 
 def _the_default() -> Condition:
@@ -252,6 +295,10 @@ def holds(condition: Condition | Callable[[State[Any]], Any], state: State[Any])
     raise ResultError(f"{condition!r} is no condition: pass when(...), expr(...) or a function of the state.")
 
 
+#: The types whose values are equal to no value with another hash, so that they can be looked up.
+HASHED_AS_EQUAL: Final = frozenset({str, int, float, bool, type(None)})
+
+
 def equal_by_key(conditions: Iterable[Condition]) -> tuple[str, Mapping[Any, int]] | None:
     """One key and an index from value to position, when every condition is an equality on that one key."""
     index: dict[Any, int] = {}
@@ -260,8 +307,7 @@ def equal_by_key(conditions: Iterable[Condition]) -> tuple[str, Mapping[Any, int
         if condition.equality is None or (key is not None and condition.equality[0] != key):
             return None
         key, value = condition.equality
-        try:
-            index.setdefault(value, position)
-        except TypeError:  # an unhashable value has no place in an index
+        if value.__class__ not in HASHED_AS_EQUAL:
             return None
+        index.setdefault(value, position)
     return None if key is None else (key, index)

@@ -191,7 +191,7 @@ def _items(reading: _Reading) -> Generator[Any, None, None]:
     except BaseException as error:
         told = reading.ended_by(_explained(step, error))
         run_blocking(step.fail(told))
-        raise told
+        raise told from told.__cause__
 
 
 async def _items_async(reading: _Reading) -> AsyncGenerator[Any, None]:
@@ -218,7 +218,7 @@ async def _items_async(reading: _Reading) -> AsyncGenerator[Any, None]:
         become(outer)
         told = reading.ended_by(_explained(step, error))
         await step.fail(told)
-        raise told
+        raise told from told.__cause__
 
 
 def _watched(step: OpenStep, advance: Callable[[], Any]) -> Callable[[], Any]:

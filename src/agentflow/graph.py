@@ -15,7 +15,7 @@ from agentflow.conditions import Condition, default, literal_when_unknown
 from agentflow.errors import BuildError, DecideError, UnknownNameError, did_you_mean, raise_problems
 from agentflow.runtime import BLOCKING, run_blocking
 from agentflow.select.choice import Choice, Edges, targets_named
-from agentflow.select.selector import END, PendingChoice, Select, Selector, as_selector, target_name
+from agentflow.select.selector import END, PendingChoice, Select, Selector, Target, as_selector, target_name
 from agentflow.signatures import names
 from agentflow.state import State
 
@@ -181,8 +181,10 @@ class Graph:
 
 
 def _edges(source: str, leaving: list[Transition], known: set[str], descriptions: Mapping[str, str]) -> Edges:
-    conditions = []
-    selector, chosen, otherwise = None, (), None
+    conditions: list[tuple[Condition, str]] = []
+    selector: Selector | None = None
+    chosen: tuple[Target, ...] = ()
+    otherwise: str | None = None
     for transition in leaving:
         if isinstance(transition.selector, Selector):
             selector, chosen = transition.selector, targets_named(transition.targets, descriptions)
@@ -210,8 +212,11 @@ def transitions_from(written: tuple[Any, ...]) -> list[Transition]:
 
 def _selector(given: object, targets: tuple[str, ...]) -> Condition | Selector:
     if isinstance(given, Condition):
-        several = len(targets) > 1 and given is not default and given.equality is None
-        return Select(given.resolver, given.reads, name=given.name) if several else given
+        if len(targets) < 2 or given.recipe is not None:
+            return given
+        made = Select(given.resolver, given.reads, name=given.name)  # its function answers a name
+        made.optional_reads = given.optional_reads
+        return made
     selector = as_selector(given)
     if selector is None:
         hint = "wrap it: when(fn) for one target, Select(fn) for several" if callable(given) else "use when(...)"

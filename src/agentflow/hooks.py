@@ -8,6 +8,7 @@ live here: what a particular hook does with what it sees.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterable, Mapping
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final, Protocol, runtime_checkable
@@ -300,6 +301,7 @@ def _adapted(listener: Listener) -> Listener:
     if wanted is None:
         return listener
 
+    @functools.wraps(listener)
     def adapted(**facts: Any) -> Any:
         return listener(**{name: fact for name, fact in facts.items() if name in wanted})
 

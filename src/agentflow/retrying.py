@@ -19,7 +19,10 @@ T = TypeVar("T")
 
 
 class RetryPolicy(Protocol):
-    """The part of tenacity's `BaseRetrying` that is used here; `before`, `after`, `before_sleep` are optional."""
+    """The part of tenacity's `BaseRetrying` that is used here; `before`, `after`, `before_sleep` are optional.
+
+    What a predicate sees as the result of an attempt is the pair (result, state) that the action gave.
+    """
 
     retry: Callable[[Any], Any]
     stop: Callable[[Any], Any]
@@ -47,6 +50,14 @@ class Outcome:
         return self.value
 
 
+class Sleep(float):
+    """What comes next is to wait for so many seconds."""
+
+    @property
+    def sleep(self) -> float:
+        return float(self)
+
+
 @dataclass(slots=True)
 class RetryState:
     """What a policy may know: the names are tenacity's."""
@@ -61,7 +72,7 @@ class RetryState:
     outcome_timestamp: float | None = None
     idle_for: float = 0.0
     upcoming_sleep: float = 0.0
-    next_action: Any = None
+    next_action: Sleep | None = None
 
     @property
     def seconds_since_start(self) -> float | None:
@@ -89,6 +100,7 @@ async def attempts(runtime: Runtime, policy: RetryPolicy, attempt: Callable[[], 
             if state.outcome.error is not None:
                 state.outcome.error.add_note(f"given up after {state.attempt_number} attempts")
             return state.outcome.result()  # type: ignore[no-any-return]
+        state.next_action = Sleep(state.upcoming_sleep)
         await _notify(runtime, policy, "before_sleep", state)
         await runtime.sleep(state.upcoming_sleep)
         state.idle_for += state.upcoming_sleep

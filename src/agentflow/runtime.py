@@ -102,6 +102,8 @@ class BlockingRuntime:
         try:
             return signal.result(seconds)
         except TimeoutError:
+            if signal.done() or seconds is None:  # an error that the future itself was given
+                raise
             raise ActionTimeoutError(f"nothing came within {seconds:g} seconds.") from None
 
     def pick(self, blocking: T, waiting: T) -> T:
@@ -131,10 +133,10 @@ class AsyncRuntime:
         try:
             async with asyncio.timeout(seconds) as deadline:
                 return await flow
-        except TimeoutError as error:
+        except TimeoutError:
             if deadline.expired():
                 raise ActionTimeoutError(f"no result after {seconds:g} seconds; it was cancelled.") from None
-            raise error
+            raise
 
     async def sleep(self, seconds: float) -> None:
         import asyncio
@@ -145,9 +147,11 @@ class AsyncRuntime:
         import asyncio
 
         try:
-            async with asyncio.timeout(seconds):  # asyncio.wait_for swallows a cancellation that comes with the result
+            async with asyncio.timeout(seconds) as deadline:  # asyncio.wait_for may swallow a cancellation
                 return await asyncio.wrap_future(signal)
         except TimeoutError:
+            if not deadline.expired():  # an error that the future itself was given
+                raise
             raise ActionTimeoutError(f"nothing came within {seconds:g} seconds.") from None
 
     def pick(self, blocking: T, waiting: T) -> T:

@@ -84,7 +84,7 @@ def is_async(fn: Callable[..., Any]) -> bool:
     """Whether calling `fn` gives something that must be awaited or iterated asynchronously."""
     target = inspect.unwrap(fn)
     target = getattr(target, "func", target)  # functools.partial
-    call = getattr(type(target), "__call__", None)
+    call = getattr(type(target), "__call__", None)  # noqa: B004  # whether it is async is asked, not whether it is there
     return any(
         inspect.iscoroutinefunction(candidate) or inspect.isasyncgenfunction(candidate) for candidate in (target, call)
     )

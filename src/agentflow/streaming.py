@@ -98,7 +98,7 @@ class StreamingModelAction(StreamingFunctionAction):
     item_type: type[Any] | None = None
 
     def open(self, state: State[Any], inputs: dict[str, Any]) -> Pieces:
-        given = typed.model_of(state, self.model, self.reads, self.writes)
+        given = typed.model_of(state, self.model, self.contract.scope)
         pieces = pieces_of(self, self.fn(given, **self.bound, **inputs))
         finish = self._finisher(given, state)
         return _mapped_async(pieces, finish) if isinstance(pieces, AsyncIterator) else map(finish, pieces)
@@ -111,8 +111,10 @@ class StreamingModelAction(StreamingFunctionAction):
             if model is None:
                 return self._checked_item(item), None
             if not isinstance(model, self.last_model):
-                raise ResultError(f"{owner} ended with a {type(model).__name__}: end with a {self.last_model.__name__}.")
-            updates = typed.updates_from(model, given, self.reads, self.writes, owner)
+                raise ResultError(
+                    f"{owner} ended with a {type(model).__name__}: end with a {self.last_model.__name__}."
+                )
+            updates = typed.updates_from(model, given, state, self.contract.scope)
             return updates if item is None else item, state.update(**updates)
 
         return finish
@@ -121,7 +123,8 @@ class StreamingModelAction(StreamingFunctionAction):
         if self.item_type is None or isinstance(item, self.item_type):
             return item
         raise ResultError(
-            f"streaming action '{self.name}' yielded a {type(item).__name__}: its stream_type is {self.item_type.__name__}."
+            f"streaming action '{self.name}' yielded a {type(item).__name__}: "
+            f"its stream_type is {self.item_type.__name__}."
         )
 
 

@@ -5,9 +5,8 @@ pydantic is loaded when the first model is used. What must not live here: action
 
 from __future__ import annotations
 
-import copy
 import functools
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from agentflow.errors import (
@@ -18,7 +17,7 @@ from agentflow.errors import (
     UndeclaredKeyError,
     did_you_mean,
 )
-from agentflow.state import State
+from agentflow.state import Scope, State
 
 if TYPE_CHECKING:
     from pydantic import BaseModel, TypeAdapter
@@ -40,7 +39,9 @@ class PydanticTypingSystem:
 
     def __init__(self, model: type[BaseModel]) -> None:
         if not (isinstance(model, type) and issubclass(model, _base_model())):
-            raise BuildError(f"PydanticTypingSystem takes a pydantic model class, not {model!r}: pass the class itself.")
+            raise BuildError(
+                f"PydanticTypingSystem takes a pydantic model class, not {model!r}: pass the class itself."
+            )
         self.model = model
         self.required_keys = frozenset(name for name, field in model.model_fields.items() if field.is_required())
 
@@ -73,7 +74,13 @@ class PydanticTypingSystem:
         return checked
 
     def construct_data(self, values: Mapping[str, Any]) -> BaseModel:
-        return self.model(**{key: values[key] for key in self.model.model_fields if key in values})
+        from pydantic import ValidationError
+
+        known = {key: value for key, value in values.items() if key in self.model.model_fields}
+        try:
+            return self.model.model_validate(known, by_name=True)
+        except ValidationError as error:
+            raise InvalidValueError(f"the state is no {self.model.__name__}: {error.errors()[0]['msg']}.") from error
 
     def construct_state(self, data: Any) -> Mapping[str, Any]:
         if not isinstance(data, self.model):
@@ -99,16 +106,12 @@ def plain(model: Any) -> dict[str, Any]:
     return {key: value for key, value in vars(model).items() if key in type(model).model_fields}
 
 
-def model_of(state: State[Any], model: type[BaseModel], reads: Iterable[str], writes: Iterable[str]) -> Any:
+def model_of(state: State[Any], model: type[BaseModel], scope: Scope) -> Any:
     """An instance of `model` that holds the declared reads only.
 
-    Values that may be written are deep copies, since a function over a model changes it in place.
+    Its values are deep copies, since a function over a model changes it in place.
     """
-    writable = frozenset(writes)
-    values = {}
-    for key in reads:
-        if key in state:
-            values[key] = copy.deepcopy(state[key]) if key in writable else state[key]
+    values = {key: _own(state[key]) for key in sorted(scope.reads) if key in state}
     instance = model.model_construct(**values)
     for key in model.model_fields:
         if key not in values:
@@ -116,27 +119,30 @@ def model_of(state: State[Any], model: type[BaseModel], reads: Iterable[str], wr
     return instance
 
 
-def updates_from(returned: Any, given: Any, reads: Iterable[str], writes: Iterable[str], owner: str) -> dict[str, Any]:
-    """The declared writes of the model an action returned.
+def updates_from(returned: Any, given: Any, state: State[Any], scope: Scope) -> dict[str, Any]:
+    """The declared writes of the model an action returned, when it was given one made of `state`.
 
     Raises:
         ResultError: No model was returned.
         UndeclaredKeyError: A field was set that the action does not declare to write.
     """
     if not is_model(returned):
-        raise ResultError(f"{owner} returned a value of type {type(returned).__name__}: return the model.")
-    values, before, writable = plain(returned), plain(given), frozenset(writes)
-    for key, value in values.items():
-        changed = value is not before.get(key, value)
-        new = key not in before and key in returned.model_fields_set and returned is given
-        if key not in writable and (changed or new):
-            raise UndeclaredKeyError(f"{owner} writes {key!r} without declaring it: add {key!r} to its writes.")
-    return {key: values[key] for key in writes if key in values}
+        raise ResultError(f"{scope.owner} returned a value of type {type(returned).__name__}: return the model.")
+    values = plain(returned)
+    for key in sorted(values.keys() - scope.writes):
+        if key in scope.reads and key in state:
+            wrote = values[key] is not state[key] and bool(values[key] != state[key])
+        else:
+            wrote = returned is given  # another model has to fill its required fields with something
+        if wrote:
+            raise UndeclaredKeyError(f"{scope.owner} writes {key!r} without declaring it: add {key!r} to its writes.")
+    return {key: values[key] for key in sorted(scope.writes) if key in values}
 
 
 def undeclared_read(error: AttributeError, given: Any, owner: str) -> UndeclaredKeyError | None:
     """The error to raise when a function over a model read a field it did not declare, None if it is another error."""
-    if error.obj is given and error.name in type(given).model_fields:
+    fields: Mapping[str, object] = getattr(type(given), "model_fields", {})
+    if error.obj is given and error.name in fields:
         return UndeclaredKeyError(
             f"{owner} reads {error.name!r}, which it did not declare or which has no value: add it to its reads."
         )
@@ -147,10 +153,22 @@ def undeclared_read(error: AttributeError, given: Any, owner: str) -> Undeclared
 def _field_adapter(model: type[BaseModel], key: str) -> TypeAdapter[Any]:
     from typing import Annotated
 
-    from pydantic import TypeAdapter
+    from pydantic import AfterValidator, BeforeValidator, PlainValidator, PydanticUserError, TypeAdapter, WrapValidator
 
     field = model.model_fields[key]
-    return TypeAdapter(Annotated[field.annotation, *field.metadata] if field.metadata else field.annotation)
+    kinds = {"before": BeforeValidator, "after": AfterValidator, "wrap": WrapValidator, "plain": PlainValidator}
+    own = [
+        kinds[validator.info.mode](validator.func)
+        for validator in model.__pydantic_decorators__.field_validators.values()
+        if {key, "*"} & set(validator.info.fields)
+    ]
+    declared: Any = field.annotation
+    for constraint in (*field.metadata, *own):
+        declared = Annotated[declared, constraint]
+    try:
+        return TypeAdapter(declared, config=model.model_config)
+    except PydanticUserError:  # a field that is a model itself has its own configuration
+        return TypeAdapter(declared)
 
 
 def _base_model() -> type[BaseModel]:

@@ -6,7 +6,7 @@ Its own slips, put right here and nowhere else:
 - `for action in [...]` without a colon.
 - `query_llm=query`: the name is `query_llm`.
 - `hashlib.sha256(...)` of a text, which takes bytes.
-- `TestMultipleModels` and `MultipleTaskExample` say neither `reads` nor `writes` for all they use; the latter is given both.
+- `MultipleTaskExample` says neither `reads` nor `writes`; it is given both.
 - `query_llm` says it reads "model", which is an input there; `reduce` reads it from the state: it is written there.
 - Its applications have no entrypoint.
 """

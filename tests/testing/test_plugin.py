@@ -1,4 +1,4 @@
-"""The pytest plugin, driven through real pytest runs; a process of its own each, since a client is loaded once in one."""
+"""The pytest plugin, driven through real pytest runs, each in a process of its own: a client is loaded once in one."""
 
 from __future__ import annotations
 

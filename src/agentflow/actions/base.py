@@ -53,7 +53,7 @@ def make_options(retry: RetryPolicy | None, timeout: float | None, blocking: boo
     """The options of an action, checked.
 
     Raises:
-        BuildError: The timeout is not positive, or the retry policy has no `retry`, `stop` and `wait`.
+        BuildError: The timeout is not positive, or the retry policy is none that can be driven.
     """
     if timeout is not None and not timeout > 0:
         raise BuildError(f"timeout={timeout!r} is not a positive number of seconds: give one, or None for no limit.")
@@ -62,6 +62,10 @@ def make_options(retry: RetryPolicy | None, timeout: float | None, blocking: boo
     ]
     if lacking:
         raise BuildError(f"retry={retry!r} has no {lacking[0]}(state): pass a policy such as tenacity.Retrying(...).")
+    if getattr(retry, "retry_error_callback", None) is not None:
+        raise BuildError(
+            "a retry_error_callback makes no state: handle the last error in the action, or where it is run."
+        )
     return Options(retry, timeout, blocking) if retry or timeout or blocking else PLAIN
 
 

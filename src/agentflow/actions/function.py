@@ -16,7 +16,7 @@ from typing import Any, cast
 from agentflow.actions.base import PLAIN, Action, Options
 from agentflow.errors import BuildError, did_you_mean
 from agentflow.runtime import BLOCKING, Runtime, refuse_awaitable
-from agentflow.signatures import names, parameters_of, positional_count
+from agentflow.signatures import accepted, names, parameters_of, positional_count
 from agentflow.state import State
 
 
@@ -31,11 +31,11 @@ class FunctionAction(Action):
         tags: Iterable[str] = (),
         options: Options = PLAIN,
     ) -> None:
+        functools.update_wrapper(self, fn, updated=())
         self.fn = fn
         self.reads, self.writes, self.tags = list(names(reads)), list(names(writes)), list(names(tags))
         self.options = options
         self.bound: dict[str, Any] = {}
-        functools.update_wrapper(self, fn)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         return self.fn(*args, **{**self.bound, **kwargs})
@@ -47,8 +47,9 @@ class FunctionAction(Action):
             BuildError: The function takes no input of that name.
         """
         known = parameters_of(self.fn, 1).names
+        takes_any = accepted(self.fn) is None
         for name in inputs:
-            if name not in known:
+            if name not in known and not takes_any:
                 raise BuildError(f"bind() on '{self.name}': no input is named {name!r}. {did_you_mean(name, known)}")
         bound = copy.copy(self)
         bound.bound, bound._contract = {**self.bound, **inputs}, None

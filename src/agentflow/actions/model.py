@@ -36,12 +36,12 @@ class ModelAction(FunctionAction):
 
     async def perform(self, runtime: Runtime, state: State[Any], inputs: dict[str, Any]) -> tuple[Any, State[Any]]:
         owner = self.contract.scope.owner
-        given = typed.model_of(state, self.model, self.reads, self.writes)
+        given = typed.model_of(state, self.model, self.contract.scope)
         try:
             returned = await runtime.call(self.fn, given, **self.bound, **inputs)
         except AttributeError as error:
             raise typed.undeclared_read(error, given, owner) or error from None
-        updates = typed.updates_from(returned, given, self.reads, self.writes, owner)
+        updates = typed.updates_from(returned, given, state, self.contract.scope)
         return updates, state.update(**updates)
 
 

@@ -39,7 +39,7 @@ async def next_contract(machine: Machine, runtime: Runtime) -> Contract | None:
             machine.settle_on(decision)
             if machine.identity.hooks.post_decide:
                 await _tell_decision(machine, runtime)
-    return contracts[name]
+    return contracts[name]  # type: ignore[index]  # None is never among them
 
 
 def _known(machine: Machine) -> Contract | None:

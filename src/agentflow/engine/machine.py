@@ -26,7 +26,7 @@ class Status(StrEnum):
     """How an application stands.
 
     `ready`: it can go on; `running`: a step is being performed; `halted`: a run stopped where it was asked to;
-    `finished`: there is nowhere to go on to; `failed`, `cancelled`: the last step ended so, and will be performed again.
+    `finished`: there is nowhere to go on to; `failed`, `cancelled`: the last step ended so, and is performed again.
     """
 
     ready = "ready"

@@ -219,6 +219,6 @@ async def stream_to_end(run: Run) -> StreamedStep | None:
 
 async def single(run: Run) -> Done | None:
     """One step as a run of its own."""
-    done = await run.advance()
+    done: Done | None = await run.advance()
     await run.close()
     return done

@@ -27,7 +27,8 @@ def is_literal_collection(node: ast.expr) -> bool:
 def value_of(node: ast.expr) -> Any:
     """The value of a literal; a negative number is a sign and a number to the parser."""
     if isinstance(node, ast.UnaryOp):
-        assert isinstance(node.operand, ast.Constant) and isinstance(node.operand.value, (int, float))
+        assert isinstance(node.operand, ast.Constant)
+        assert isinstance(node.operand.value, (int, float))
         return -node.operand.value
     assert isinstance(node, ast.Constant)
     return node.value

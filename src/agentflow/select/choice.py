@@ -10,13 +10,14 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NoReturn
 
-from agentflow.conditions import Condition, equal_by_key
+from agentflow.conditions import HASHED_AS_EQUAL, Condition, equal_by_key
 from agentflow.errors import DecideError, ProviderError, RealCallError, did_you_mean
 from agentflow.runtime import Runtime
 from agentflow.select.selector import (
     END,
+    Abstention,
     Answer,
     Decision,
     PendingChoice,
@@ -71,8 +72,9 @@ class Choice:
         """
         picked = self.pick(state)
         selector = self.edges.selector
-        if picked is not None or selector is None:
-            return picked or self._nothing(None)
+        if picked is not None:
+            return picked
+        assert selector is not None  # without one, `pick` always answers
         started = time.perf_counter()
         try:
             answer = await selector.decide(runtime, scoped(state, selector), self.edges.selector_targets)
@@ -107,7 +109,7 @@ class Choice:
         else:
             missed = None
         if not written:
-            return missed or (lambda state: last)
+            return lambda state: last
         found = equal_by_key(condition for condition, _ in written)
         if found is not None:
             key, positions = found
@@ -127,7 +129,7 @@ class Choice:
         assert isinstance(switch, Switch)
         if switch.fallback is not None:
             return self._template(switch.fallback, switch.name, "nothing matched, its default")
-        values = ", ".join(f"{key} is {state[key]!r:.80}" for key in switch.reads)
+        values = ", ".join(f"{key} is {state[key]!r:.80}" for key in switch.reads or ())
         return self._unanswered(switch, None, f"{values}, which names no target")
 
     def _by(self, condition: Condition, target: str) -> Decision:
@@ -152,7 +154,9 @@ class Choice:
         name = target_name(answer)
         allowed = {target.name for target in self.edges.selector_targets}
         if name not in allowed:
-            return self._unanswered(selector, answer, f"it answered {name!r}" if name else abstained(answer), seconds)
+            said = answer if name is None else name
+            fact = abstained(answer) if _abstains(answer) else f"it answered {said!r:.80}"
+            return self._unanswered(selector, answer, fact, seconds)
         made = (
             answer
             if isinstance(answer, Decision)
@@ -169,16 +173,15 @@ class Choice:
     def _unanswered(self, selector: Selector, answer: Answer, fact: str, seconds: float = 0.0) -> Decision:
         if selector.fallback is not None:
             return self._fallback(selector, fact, seconds)
-        if self.otherwise is not None and target_name(answer) is None:
+        if self.otherwise is not None and _abstains(answer):
             return replace(self.otherwise, reason=f"{selector.name}: {fact}", seconds=seconds)
-        return self._nothing(answer, fact)
+        self._nothing(selector.name, answer, fact)
 
     def _fallback(self, selector: Selector, fact: str, seconds: float) -> Decision:
         made = self._template(str(selector.fallback), selector.name, f"fallback: {fact}")
         return replace(made, seconds=seconds, fallback=True)
 
-    def _nothing(self, answer: Answer, fact: str = "nothing matched") -> Decision:
-        by = self.edges.selector.name if self.edges.selector else "the conditions"
+    def _nothing(self, by: str, answer: Answer, fact: str) -> NoReturn:
         name = target_name(answer)
         near = did_you_mean(name, self.names) if name else f"Targets: {', '.join(map(repr, self.names))}."
         raise DecideError(
@@ -190,8 +193,6 @@ class Choice:
         )
 
 
-#: The types whose equal values have equal hashes, whatever they are compared to.
-_LOOKED_UP = frozenset({str, int, float, bool, type(None)})
 Miss = Callable[[State[Any]], Decision] | None
 
 
@@ -220,7 +221,7 @@ def _looked_up(
 
     def pick(state: State[Any]) -> Decision | None:
         value = state[key]
-        if value.__class__ not in _LOOKED_UP:
+        if value.__class__ not in HASHED_AS_EQUAL:
             return compared(state)
         decision = index.get(value, last)
         return decision if decision is not None or missed is None else missed(state)
@@ -231,6 +232,15 @@ def _looked_up(
 def targets_named(names: Iterable[str], descriptions: Mapping[str, str]) -> tuple[Target, ...]:
     """The targets of these names, sorted, each with what a decider is told about it."""
     return tuple(Target(name, descriptions.get(name, "")) for name in sorted(set(names)))
+
+
+def _abstains(answer: Answer) -> bool:
+    """Whether a selector left it to others; an object or dict whose next action is None does so too."""
+    if isinstance(answer, Abstention):
+        return True
+    if isinstance(answer, Mapping):
+        return answer.get("next_action", answer) is None
+    return answer is None or getattr(answer, "next_action", answer) is None
 
 
 def _text(value: object) -> str | None:

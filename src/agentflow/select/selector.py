@@ -119,10 +119,12 @@ class Selector:
 
     Attributes:
         reads: The state keys it may read, or None for all of them.
+        optional_reads: Keys it may read as well, which need not have a value.
         fallback: The target to take when it abstains or names something else; None for an error.
     """
 
     reads: tuple[str, ...] | None = None
+    optional_reads: frozenset[str] = frozenset()
     fallback: str | None = None
 
     @property
@@ -220,4 +222,4 @@ def scoped(state: State[Any], selector: Selector) -> State[Any]:
     """The state as the selector may see it: all of it, or the keys it declared."""
     if selector.reads is None:
         return state
-    return view(state, Scope(f"selector {selector.name}", frozenset(selector.reads)))
+    return view(state, Scope(f"selector {selector.name}", frozenset(selector.reads) | selector.optional_reads))

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from agentflow.conditions import Condition, equal_by_key, expr
+from agentflow.conditions import Condition, expr
 from agentflow.errors import BuildError, did_you_mean
 from agentflow.expressions import render_template
 from agentflow.select.selector import Answer, Selector, Target, target_name
@@ -22,10 +22,13 @@ class Switch(Selector):
         self.on = on.strip()
         self.is_template = not self.on.isidentifier()
         if self.is_template and cases is not None:
-            raise BuildError(f"switch({on!r}, cases) looks up a state key: give the key's name, or leave the cases out.")
+            raise BuildError(
+                f"switch({on!r}, cases) looks up a state key: give the key's name, or leave the cases out."
+            )
         if self.is_template and "{{" not in on:
             raise BuildError(
-                f"switch({on!r}) is neither a state key nor a template: write switch('key') or 'key == {{{{action.name}}}}'."
+                f"switch({on!r}) is neither a state key nor a template: "
+                "write switch('key') or 'key == {{action.name}}'."
             )
         self.cases = None if cases is None else {value: target_name(target) for value, target in cases.items()}
         self.fallback = None if default is None else target_name(default)
@@ -48,17 +51,13 @@ class Switch(Selector):
         cases = self.cases if self.cases is not None else {target: target for target in targets}
         return [(Condition.when(**{self.on: value}), str(target)) for value, target in cases.items()]
 
-    def index(self, targets: Sequence[str]) -> tuple[str, Mapping[Any, str]] | None:
-        """One key and its value's target, when the whole switch is a look-up by one key."""
-        written = self.conditions(targets)
-        found = equal_by_key([condition for condition, _ in written])
-        return found and (found[0], {value: written[position][1] for value, position in found[1].items()})
-
     def problems(self, source: str, targets: Sequence[Target]) -> list[BuildError]:
         known = [target.name for target in targets]
         named = [*(self.cases or {}).values(), *([self.fallback] if self.fallback else [])]
         return [
-            BuildError(f"{self.name} leaving '{source}' names {name!r}, no target of it. {did_you_mean(str(name), known)}")
+            BuildError(
+                f"{self.name} leaving '{source}' names {name!r}, no target of it. {did_you_mean(str(name), known)}"
+            )
             for name in named
             if name not in known
         ]

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Generic, TypeVar, cast
 
 from agentflow.errors import MissingKeyError, StateError, did_you_mean
+from agentflow.signatures import names
 from agentflow.state.declared import Scope, TypingSystem, undeclared
 from agentflow.state.log import Log
 
@@ -104,6 +105,8 @@ class State(Mapping[str, Any], Generic[Data]):
 
         Raises:
             StateError: The application has no typing system, or required keys have no value yet.
+            UndeclaredKeyError: Inside an action that does not declare to read every key; over some of them, use
+                `@action.pydantic`.
         """
         if self._typing is None:
             raise StateError("this state has no declared type: add .with_typing(PydanticTypingSystem(YourModel)).")
@@ -111,7 +114,7 @@ class State(Mapping[str, Any], Generic[Data]):
         if missing:
             names = ", ".join(map(repr, missing))
             raise StateError(f"{self._typing.state_type.__name__} has no value for {names} yet: write them first.")
-        return cast(Data, self._typing.construct_data(State(self._values).get_all()))
+        return cast(Data, self._typing.construct_data({key: self[key] for key in self._values}))
 
     @property
     def typing_system(self) -> TypingSystem | None:
@@ -144,14 +147,18 @@ class State(Mapping[str, Any], Generic[Data]):
     def extend(self, /, **items: Iterable[Any]) -> State[Data]:
         """This state with all given items added to the end of each given list; a missing list starts empty."""
         added = {key: list(more) for key, more in items.items()}
+        grown = {key: _grown(self, key, more) for key, more in added.items()}
         if self._typing is None:
-            return _derive(self, "append", added, {key: _grown(self, key, more) for key, more in added.items()})
-        whole = {key: _grown(self, key, more).items() for key, more in added.items()}
-        return _derive(self, "append", added, dict(self._typing.validate(whole)))
+            return _derive(self, "append", added, grown)
+        whole = dict(self._typing.validate({key: log.items() for key, log in grown.items()}))
+        tails = {key: _tail(self._values.get(key), whole[key], len(more)) for key, more in added.items()}
+        if None in tails.values():  # the declared type changed more than the end of a list
+            return _derive(self, "set", whole, whole)
+        return _derive(self, "append", tails, whole)
 
     def increment(self, /, **amounts: Any) -> State[Data]:
         """This state with the given amounts added; a missing number starts at 0."""
-        return self.update(**{key: self._values.get(key, 0) + amount for key, amount in amounts.items()})
+        return self.update(**{key: _sum(key, self._values.get(key, 0), amount) for key, amount in amounts.items()})
 
     def wipe(self, delete: Iterable[str] | None = None, keep: Iterable[str] | None = None) -> State[Data]:
         """This state without the keys of `delete`, or with nothing but the keys of `keep`.
@@ -161,8 +168,8 @@ class State(Mapping[str, Any], Generic[Data]):
         """
         if (delete is None) == (keep is None):
             raise StateError("wipe() takes either delete=[...] or keep=[...]: give one of them.")
-        kept = frozenset(keep or ())
-        gone = frozenset(delete) if delete is not None else frozenset(key for key in self if key not in kept)
+        kept = names(keep or ())
+        gone = names(delete) if delete is not None else tuple(key for key in self if key not in kept)
         changed: State[Data] = _derive(self, "delete", dict.fromkeys(gone), {})
         for key in gone:
             changed._values.pop(key, None)
@@ -211,6 +218,22 @@ def _grown(state: State[Any], key: str, items: list[Any]) -> Log:
         kind = type(value).__name__
         raise StateError(f"state[{key!r}] is of type {kind}, and only a list can be appended to: start it as a list.")
     return Log([*(value or ()), *items], len(value or ()) + len(items))
+
+
+def _tail(old: Any, new: Any, count: int) -> list[Any] | None:
+    kept = old.items() if old.__class__ is Log else list(old or ())
+    whole = isinstance(new, list) and len(new) == len(kept) + count and new[: len(kept)] == kept
+    return new[len(kept) :] if whole else None
+
+
+def _sum(key: str, value: Any, amount: Any) -> Any:
+    try:
+        return value + amount
+    except TypeError:
+        kind, other = "list" if value.__class__ is Log else type(value).__name__, type(amount).__name__
+        raise StateError(
+            f"state[{key!r}] is of type {kind}, and {other} cannot be added to it: start it as a number."
+        ) from None
 
 
 def _missing(state: State[Any], key: str) -> MissingKeyError:

@@ -186,7 +186,8 @@ class ScriptedProvider:
         said = self._said(request)
         if isinstance(said, Fault):
             return _faulty(said, dialect.render(Reply("scripted"), request), sent)
-        return dialect.render(_reply(said, request), request)
+        response: httpx.Response = dialect.render(_reply(said, request), request)
+        return response
 
     def _said(self, request: Request) -> Said:
         for rule in self._rules:
