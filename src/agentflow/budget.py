@@ -51,10 +51,10 @@ class Meter:
     __slots__ = ("_started", "budget", "steps", "tokens", "usd")
 
     def __init__(self, budget: Budget) -> None:
-        self.budget = budget
-        self.steps = 0
-        self.tokens = 0
-        self.usd = 0.0
+        self.budget: Budget = budget
+        self.steps: int = 0
+        self.tokens: int = 0
+        self.usd: float = 0.0
         self._started = time.monotonic()
 
     def count(self, usage: Usage) -> None:

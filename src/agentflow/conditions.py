@@ -50,9 +50,9 @@ class Condition:
                 f"condition '{name_of(resolver)}' is async, and conditions are pure: use Select(...) for it."
             )
         self.resolver = resolver
-        self.name = str(name or getattr(resolver, "__name__", "condition"))
-        self.optional_reads = frozenset(names(optional_keys or ()))
-        self.reads = None if keys is None else frozenset(names(keys))
+        self.name: str = str(name or getattr(resolver, "__name__", "condition"))
+        self.optional_reads: frozenset[str] = frozenset(names(optional_keys or ()))
+        self.reads: frozenset[str] | None = None if keys is None else frozenset(names(keys))
         self.equality: tuple[str, Any] | None = None
         self.literal: tuple[str, str] | None = None
         self.recipe: tuple[Callable[..., Condition], tuple[Any, ...]] | None = None
@@ -123,7 +123,7 @@ class _Default(Condition):
 
     def __init__(self) -> None:
         super().__init__((), lambda state: True, name="default")
-        self.recipe = (_the_default, ())
+        self.recipe: tuple[Callable[..., Condition], tuple[Any, ...]] | None = (_the_default, ())
 
 
 class _Equal(Condition):
@@ -252,7 +252,8 @@ def _the_default() -> Condition:
     return default
 
 
-default = Condition.default = _Default()
+default: Condition = _Default()
+Condition.default = default
 
 
 def _combined(

@@ -143,7 +143,7 @@ class DecideError(RunError):
         super().__init__(message)
         self.source = source
         self.answer = answer
-        self.targets = tuple(targets)
+        self.targets: tuple[str, ...] = tuple(targets)
 
 
 class EvaluationError(RunError):

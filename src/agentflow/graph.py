@@ -55,13 +55,15 @@ class Graph:
     """
 
     def __init__(self, actions: Iterable[Action], transitions: Iterable[Transition] = ()) -> None:
-        self.actions = tuple(actions)
-        self.transitions = tuple(transitions)
+        self.actions: tuple[Action, ...] = tuple(actions)
+        self.transitions: tuple[Transition, ...] = tuple(transitions)
         raise_problems("this graph", checks.problems_of(self.actions, self.transitions))
         self._by_name = {action.name: action for action in self.actions}
         self.contracts: Mapping[str, Contract] = {action.name: action.contract for action in self.actions}
         self.choices: Mapping[str, Choice] = self._compiled()
-        self.input_names = frozenset(name for action in self.actions for name in action.contract.parameters.names)
+        self.input_names: frozenset[str] = frozenset(
+            name for action in self.actions for name in action.contract.parameters.names
+        )
         self._first_reads: dict[str, Mapping[str, str]] = {}
 
     @classmethod

@@ -210,7 +210,7 @@ class Merged:
     def __init__(self, make_jobs: Callable[[Emit], Iterable[Job]], limit: int) -> None:
         self._make_jobs = make_jobs
         self._limit = limit
-        self.stop = Stop()
+        self.stop: Stop = Stop()
 
     def __iter__(self) -> Iterator[Any]:
         items: queue.Queue[Any] = queue.Queue(maxsize=1)

@@ -175,7 +175,11 @@ def offloading(runtime: Runtime) -> Runtime:
     return runtime if isinstance(runtime, BlockingRuntime) else _Offloading()
 
 
-def new_lock() -> threading.Lock:
+#: What `new_lock` gives.
+Lock = threading.Lock
+
+
+def new_lock() -> Lock:
     """A lock for state shared between threads; the callers never wait on it while user code runs."""
     return threading.Lock()
 

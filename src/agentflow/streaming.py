@@ -258,4 +258,4 @@ class _StreamingDecorator:
         return decorate
 
 
-streaming_action = _StreamingDecorator()
+streaming_action: _StreamingDecorator = _StreamingDecorator()

@@ -43,7 +43,9 @@ class PydanticTypingSystem:
                 f"PydanticTypingSystem takes a pydantic model class, not {model!r}: pass the class itself."
             )
         self.model = model
-        self.required_keys = frozenset(name for name, field in model.model_fields.items() if field.is_required())
+        self.required_keys: frozenset[str] = frozenset(
+            name for name, field in model.model_fields.items() if field.is_required()
+        )
 
     @property
     def state_type(self) -> type[BaseModel]:
@@ -111,7 +113,7 @@ def model_of(state: State[Any], model: type[BaseModel], scope: Scope) -> Any:
 
     Its values are deep copies, since a function over a model changes it in place.
     """
-    values = {key: _own(state[key]) for key in sorted(scope.reads) if key in state}
+    values = {key: copy.deepcopy(state[key]) for key in sorted(scope.reads) if key in state}
     instance = model.model_construct(**values)
     for key in model.model_fields:
         if key not in values:

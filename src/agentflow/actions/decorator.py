@@ -92,4 +92,4 @@ class _ActionDecorator:
         return decorate
 
 
-action = _ActionDecorator()
+action: _ActionDecorator = _ActionDecorator()

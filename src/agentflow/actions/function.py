@@ -33,7 +33,9 @@ class FunctionAction(Action):
     ) -> None:
         functools.update_wrapper(self, fn, updated=())
         self.fn = fn
-        self.reads, self.writes, self.tags = list(names(reads)), list(names(writes)), list(names(tags))
+        self.reads: list[str] = list(names(reads))
+        self.writes: list[str] = list(names(writes))
+        self.tags: list[str] = list(names(tags))
         self.options = options
         self.bound: dict[str, Any] = {}
 

@@ -32,7 +32,7 @@ class ModelAction(FunctionAction):
     ) -> None:
         super().__init__(fn, reads, writes, tags, options)
         self.model = model
-        self.returned_model = returned_model or model
+        self.returned_model: type[Any] = returned_model or model
 
     async def perform(self, runtime: Runtime, state: State[Any], inputs: dict[str, Any]) -> tuple[Any, State[Any]]:
         owner = self.contract.scope.owner

@@ -26,7 +26,7 @@ class Input(Action):
     """
 
     def __init__(self, *fields: str) -> None:
-        self.writes = _fields("Input", fields)
+        self.writes: Any = _fields("Input", fields)
 
     @property
     def inputs(self) -> Any:
@@ -59,7 +59,7 @@ class Result(Action):
     """
 
     def __init__(self, *fields: str) -> None:
-        self.reads = _fields("Result", fields)
+        self.reads: Any = _fields("Result", fields)
 
     @property
     def description(self) -> str:

@@ -13,7 +13,7 @@ from typing import Any, Final
 from agentflow.context import Identity
 from agentflow.errors import BusyError
 from agentflow.graph import Graph
-from agentflow.runtime import new_lock
+from agentflow.runtime import Lock, new_lock
 from agentflow.select.selector import Decision, PendingChoice
 from agentflow.state import State
 from agentflow.usage import Usage
@@ -71,11 +71,11 @@ class Machine:
     def __init__(
         self, graph: Graph, state: State[Any], entrypoint: str, identity: Identity, sequence_id: int | None = None
     ) -> None:
-        self.graph = graph
-        self.state = state
-        self.entrypoint = entrypoint
-        self.identity = identity
-        self.sequence_id = -1 if sequence_id is None else sequence_id
+        self.graph: Graph = graph
+        self.state: State[Any] = state
+        self.entrypoint: str = entrypoint
+        self.identity: Identity = identity
+        self.sequence_id: int = -1 if sequence_id is None else sequence_id
         self.prior: str | None = None
         self.pending: str | None = entrypoint
         self._status = Status.ready
@@ -85,7 +85,7 @@ class Machine:
         self.awaiting: PendingChoice | None = None
         self.picked: Decision | None = None
         self._decisions: deque[tuple[int, Decision]] | None = None
-        self.lock = new_lock()
+        self.lock: Lock = new_lock()
 
     @property
     def status(self) -> Status:

@@ -50,8 +50,8 @@ class Run:
         self.halts = halts
         self.inputs = inputs
         self.max_steps = max_steps
-        self.taken = 0
-        self.unused = set(inputs)
+        self.taken: int = 0
+        self.unused: set[str] = set(inputs)
         self.last: Done | None = None
         self.outcome: Ended | None = None
         self._told = False

@@ -10,7 +10,7 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from agentflow.actions import Contract
+from agentflow.actions import Action, Contract
 from agentflow.context import ApplicationContext
 from agentflow.engine import rules, steps
 from agentflow.engine.machine import Machine
@@ -27,12 +27,12 @@ class StreamedStep:
         self.machine = machine
         self.runtime = runtime
         self.contract = contract
-        self.action = contract.action
+        self.action: Action = contract.action
         self.context: ApplicationContext = ApplicationContext(machine.identity, machine.sequence_id + 1, contract.name)
-        self.given = view(machine.state, contract.scope)
-        self.observed = bool(machine.identity.hooks.post_stream_item)
+        self.given: State[Any] = view(machine.state, contract.scope)
+        self.observed: bool = bool(machine.identity.hooks.post_stream_item)
         self.pieces: Pieces = iter(())
-        self.inside = contextvars.copy_context()
+        self.inside: contextvars.Context = contextvars.copy_context()
         self.inside.run(CURRENT_STEP.set, self.context)
         self.on_end: Callable[[steps.Done | None, BaseException | None], Awaitable[None]] | None = None
         self._opened = time.time()

@@ -67,7 +67,7 @@ class Checked:
         self._parts = 0
         self._bound: str | None = None  # the variable of the comprehension that is being checked
         self._visit(text.tree, 1)
-        self.reads = frozenset(self._reads)
+        self.reads: frozenset[str] = frozenset(self._reads)
 
     def _visit(self, node: ast.expr, depth: int) -> None:
         self._parts += 1
@@ -195,7 +195,7 @@ class Checked:
             raise self._refusal(node, f"An expression names state keys directly: {remedy}.")
 
     def _check_Call(self, node: ast.Call, depth: int) -> None:
-        self.metered = True
+        self.metered: bool = True
         known = ", ".join(FUNCTIONS)
         if isinstance(node.func, ast.Attribute):
             raise self._refusal(node.func, f"An expression calls no methods, only {known}: {_MORE}")

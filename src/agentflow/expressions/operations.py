@@ -208,7 +208,7 @@ class Produced:
     __slots__ = ("values",)
 
     def __init__(self, values: Iterable[Any]) -> None:
-        self.values = values
+        self.values: Iterable[Any] = values
 
 
 def metered(meter: Meter | None) -> Meter:

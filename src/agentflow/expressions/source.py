@@ -49,7 +49,7 @@ class Text:
     def __init__(self, source: str) -> None:
         if not isinstance(source, str):
             raise ExpressionError(f"An expression is written as text, not as {type(source).__name__}: pass a str.")
-        self.source = str.__str__(source)
+        self.source: str = str.__str__(source)
         if len(self.source) > MAX_LENGTH:
             raise self.refusal(
                 f"An expression may have {MAX_LENGTH:,} characters and this one has {len(self.source):,}:"
@@ -60,7 +60,7 @@ class Text:
         self._line = line.strip()
         self._shift = len(line) - len(line.lstrip())
         self._check_text()
-        self.tree = self._parse()
+        self.tree: ast.expr = self._parse()
 
     def refusal(self, sentence: str, start: int, end: int | None = None) -> ExpressionError:
         """An error that shows the source with a caret under the characters from `start` to `end`."""

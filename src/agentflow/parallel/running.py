@@ -66,13 +66,13 @@ class Child:
     def __init__(
         self, task: SubGraphTask, key: str, context: ApplicationContext, runtime: Runtime, timeout: float | None
     ) -> None:
-        self.task = task
-        self.key = key
-        self.context = context
-        self.runtime = runtime
-        self.timeout = task.timeout if task.timeout is not None else timeout
-        self.app_id = task.application_id or child_id(context, key)
-        self.started = 0.0
+        self.task: SubGraphTask = task
+        self.key: str = key
+        self.context: ApplicationContext = context
+        self.runtime: Runtime = runtime
+        self.timeout: float | None = task.timeout if task.timeout is not None else timeout
+        self.app_id: str = task.application_id or child_id(context, key)
+        self.started: float = 0.0
         self._machine: Machine | None = None
 
     async def flow(self, index: int, stop: Stop) -> Outcome:

@@ -64,9 +64,12 @@ class Subgraph(Action):
     def __init__(
         self, runnable: RunnableGraph, taken: Mapping[str, str], given: Mapping[str, str], tracker: Any = "cascade"
     ) -> None:
-        self.runnable, self.taken, self.given, self._tracker = runnable, dict(taken), dict(given), tracker
-        self.reads = sorted(set(self.taken.values()))
-        self.writes = sorted(self.given)
+        self.runnable: RunnableGraph = runnable
+        self.taken: dict[str, str] = dict(taken)
+        self.given: dict[str, str] = dict(given)
+        self._tracker = tracker
+        self.reads: Any = sorted(set(self.taken.values()))
+        self.writes: Any = sorted(self.given)
 
     @property
     def description(self) -> str:

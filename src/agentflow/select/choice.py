@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, NoReturn
+from typing import Any
 
 from agentflow.conditions import HASHED_AS_EQUAL, Condition, equal_by_key
 from agentflow.errors import DecideError, ProviderError, RealCallError, did_you_mean
@@ -55,11 +55,11 @@ class Choice:
     __slots__ = ("edges", "names", "otherwise", "pick", "pure")
 
     def __init__(self, edges: Edges) -> None:
-        self.edges = edges
-        self.names = tuple(target.name for target in edges.targets)
-        self.otherwise = self._otherwise()
+        self.edges: Edges = edges
+        self.names: tuple[str, ...] = tuple(target.name for target in edges.targets)
+        self.otherwise: Decision | None = self._otherwise()
         asks = edges.selector is not None and not isinstance(edges.selector, Switch)
-        self.pure = not asks
+        self.pure: bool = not asks
         self.pick: Callable[[State[Any]], Decision | None] = self._compiled(last=None if asks else self.otherwise)
 
     async def ask(self, runtime: Runtime, state: State[Any]) -> Decision | PendingChoice:
@@ -175,16 +175,16 @@ class Choice:
             return self._fallback(selector, fact, seconds)
         if self.otherwise is not None and _abstains(answer):
             return replace(self.otherwise, reason=f"{selector.name}: {fact}", seconds=seconds)
-        self._nothing(selector.name, answer, fact)
+        raise self._nothing(selector.name, answer, fact)
 
     def _fallback(self, selector: Selector, fact: str, seconds: float) -> Decision:
         made = self._template(str(selector.fallback), selector.name, f"fallback: {fact}")
         return replace(made, seconds=seconds, fallback=True)
 
-    def _nothing(self, by: str, answer: Answer, fact: str) -> NoReturn:
+    def _nothing(self, by: str, answer: Answer, fact: str) -> DecideError:
         name = target_name(answer)
         near = did_you_mean(name, self.names) if name else f"Targets: {', '.join(map(repr, self.names))}."
-        raise DecideError(
+        return DecideError(
             f"{by} leaving '{self.edges.source}' chose no declared target: {fact}. {near} "
             "Declare a fallback to go on in such a case.",
             source=self.edges.source,

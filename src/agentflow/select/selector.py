@@ -171,8 +171,8 @@ class Select(Selector):
         if not callable(choose):
             raise BuildError(f"Select() takes a function of the state, not {choose!r}: pass one that returns a name.")
         self.choose = choose
-        self.reads = None if reads is None else names(reads)
-        self.fallback = None if fallback is None else target_name(fallback)
+        self.reads: tuple[str, ...] | None = None if reads is None else names(reads)
+        self.fallback: str | None = None if fallback is None else target_name(fallback)
         self._name = name or f"Select({name_of(choose)})"
         self._takes_targets = positional_count(choose) > 1
 

@@ -19,8 +19,8 @@ class Switch(Selector):
     """Made by `switch`."""
 
     def __init__(self, on: str, cases: Mapping[Any, Any] | None = None, default: Any = None) -> None:
-        self.on = on.strip()
-        self.is_template = not self.on.isidentifier()
+        self.on: str = on.strip()
+        self.is_template: bool = not self.on.isidentifier()
         if self.is_template and cases is not None:
             raise BuildError(
                 f"switch({on!r}, cases) looks up a state key: give the key's name, or leave the cases out."
@@ -30,9 +30,13 @@ class Switch(Selector):
                 f"switch({on!r}) is neither a state key nor a template: "
                 "write switch('key') or 'key == {{action.name}}'."
             )
-        self.cases = None if cases is None else {value: target_name(target) for value, target in cases.items()}
-        self.fallback = None if default is None else target_name(default)
-        self.reads = tuple(expr(render_template(on, "x")).reads or ()) if self.is_template else (self.on,)
+        self.cases: dict[Any, str | None] | None = (
+            None if cases is None else {value: target_name(target) for value, target in cases.items()}
+        )
+        self.fallback: str | None = None if default is None else target_name(default)
+        self.reads: tuple[str, ...] | tuple[str] = (
+            tuple(expr(render_template(on, "x")).reads or ()) if self.is_template else (self.on,)
+        )
 
     @property
     def name(self) -> str:

@@ -41,8 +41,8 @@ class InheritedTyping:
 
     def __init__(self, parent: TypingSystem) -> None:
         self._parent = parent
-        self.state_type = parent.state_type
-        self.required_keys = parent.required_keys
+        self.state_type: type = parent.state_type
+        self.required_keys: frozenset[str] = parent.required_keys
 
     def defaults(self) -> Mapping[str, Any]:
         return {}

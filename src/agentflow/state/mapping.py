@@ -5,7 +5,7 @@ What must not live here: saving, or what the engine makes of a state between ste
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Generic, TypeVar, cast
 
 from agentflow.errors import MissingKeyError, StateError, did_you_mean
@@ -17,7 +17,7 @@ Data = TypeVar("Data")
 Operations = (
     tuple[Any, str, Any] | None
 )  # (the operations before, kind, payload): appending to it costs the same always
-blank = object.__new__
+blank: Callable[..., Any] = object.__new__
 
 
 class State(Mapping[str, Any], Generic[Data]):
