@@ -5,6 +5,7 @@ pydantic is loaded when the first model is used. What must not live here: action
 
 from __future__ import annotations
 
+import copy
 import functools
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any

@@ -195,7 +195,7 @@ class Checked:
             raise self._refusal(node, f"An expression names state keys directly: {remedy}.")
 
     def _check_Call(self, node: ast.Call, depth: int) -> None:
-        self.metered: bool = True
+        self.metered = True
         known = ", ".join(FUNCTIONS)
         if isinstance(node.func, ast.Attribute):
             raise self._refusal(node.func, f"An expression calls no methods, only {known}: {_MORE}")
