@@ -56,6 +56,7 @@ class ApplicationContext:
 
     usages: tuple[Usage, ...] = ()
     _tokens: tuple[contextvars.Token[Any], ...] = ()
+    _span_count: int = 0
 
     def __init__(self, identity: Identity, sequence_id: int | None, action_name: str | None) -> None:
         self._identity = identity
@@ -109,6 +110,11 @@ class ApplicationContext:
         meter = CURRENT_METER.get()
         if meter is not None:
             meter.count(usage)
+
+    def next_span_number(self) -> int:
+        """The number of the next span that is opened in this step, outside of any other."""
+        self._span_count += 1
+        return self._span_count - 1
 
     def include_usage(self, usage: Usage) -> None:
         """Count what a child used as part of this step; it was metered when the child's calls were made."""

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import contextvars
 import functools
+import inspect
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from agentflow.context import ApplicationContext
-from agentflow.errors import RunError
+from agentflow.errors import BuildError, RunError
 from agentflow.hooks import fire
 from agentflow.runtime import ASYNC, BLOCKING, Runtime, name_of, run_blocking
 from agentflow.signatures import is_async
@@ -29,6 +30,7 @@ class ActionSpan:
     name: str
     parent: ActionSpan | None
     sequence_id: int
+    app_id: str = ""
     child_count: int = field(default=0, compare=False)
 
     @property
@@ -90,7 +92,6 @@ class TracerFactory:
 
     def __init__(self, context: ApplicationContext) -> None:
         self._context = context
-        self._count = 0
 
     def __call__(self, span_name: str, span_dependencies: list[str] | None = None) -> ActionSpanTracer:
         """A span of that name; `span_dependencies` names spans it builds on."""
@@ -107,11 +108,12 @@ class TracerFactory:
     def new_span(self, name: str, parent: ActionSpan | None) -> ActionSpan:
         """A span below `parent`, numbered in order."""
         action, step = self._context.action_name or "", self._context.sequence_id or 0
-        if parent is None or parent.action_sequence_id != step:
-            self._count += 1
-            return ActionSpan(action, step, name, None, self._count - 1)
-        parent.child_count += 1
-        return ActionSpan(action, step, name, parent, parent.child_count - 1)
+        if parent is None or (parent.app_id, parent.action_sequence_id) != (self._context.app_id, step):
+            parent, number = None, self._context.next_span_number()  # a child's step may run inside a parent's span
+        else:
+            number = parent.child_count
+            parent.child_count += 1
+        return ActionSpan(action, step, name, parent, number, self._context.app_id)
 
     async def tell_span(self, runtime: Runtime, moment: str, span: ActionSpan, dependencies: list[str]) -> None:
         """Tell the hooks that a span begins or ends."""
@@ -144,11 +146,16 @@ class TracerFactory:
 def trace(fn: Fn) -> Fn:
     """Make a span of every call of a function, plain or async; outside of an action it is just called.
 
+    Raises:
+        BuildError: The function is a generator, which does its work after the call.
+
     Example:
         >>> @trace
         ... def embed(text: str) -> list[float]: ...
     """
     name = name_of(fn).rsplit(".", 1)[-1]
+    if inspect.isgeneratorfunction(fn) or inspect.isasyncgenfunction(fn):
+        raise BuildError(f"@trace on '{name}': a generator has no one end, so open a span inside of it instead.")
 
     def span() -> ActionSpanTracer | None:
         context = ApplicationContext.get()

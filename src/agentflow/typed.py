@@ -109,12 +109,19 @@ def plain(model: Any) -> dict[str, Any]:
     return {key: value for key, value in vars(model).items() if key in type(model).model_fields}
 
 
+def _own(value: Any) -> Any:
+    try:
+        return copy.deepcopy(value)
+    except Exception:  # a client, a lock: nobody can copy it
+        return value
+
+
 def model_of(state: State[Any], model: type[BaseModel], scope: Scope) -> Any:
     """An instance of `model` that holds the declared reads only.
 
     Its values are deep copies, since a function over a model changes it in place.
     """
-    values = {key: copy.deepcopy(state[key]) for key in sorted(scope.reads) if key in state}
+    values = {key: _own(state[key]) for key in sorted(scope.reads) if key in state}
     instance = model.model_construct(**values)
     for key in model.model_fields:
         if key not in values:
