@@ -75,7 +75,10 @@ def write(parts: dict[str, str]) -> str:
     lines.append(sentence(parts.get("Instructions", "")))
     told = re.findall(r"^- .*?\? (.+)$", parts.get("What the person said when asked", ""), re.MULTILINE)
     lines += [sentence(each) for each in told if len(each) > 3][: 1 if "short" in feedback else 3]
-    for said in re.findall(r"(?:mention|add|say)(?: that)? (.+)", parts.get("What the person wants changed", "")):
+    wanted = re.findall(
+        r"(?:mention|add|say)(?: that)? (.+)", parts.get("What the person wants changed", ""), re.IGNORECASE
+    )
+    for said in wanted:
         lines.append(sentence(re.split(r"[.;]| and make ", said)[0]))
     return "\n".join([*lines, "", "Yours sincerely" if formal else "Best wishes"])
 

@@ -63,7 +63,7 @@ class Checked:
     def __init__(self, text: Text) -> None:
         self.text = text
         self._reads: set[str] = set()
-        self.metered = False
+        self.metered: bool = False
         self._parts = 0
         self._bound: str | None = None  # the variable of the comprehension that is being checked
         self._visit(text.tree, 1)
