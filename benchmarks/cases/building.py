@@ -23,10 +23,7 @@ def builder_of(core: Callable[[], Any]) -> Callable[[], Any]:
 
     names = [f"step_{number}" for number in range(20)]
     graph = (
-        graph_builder()
-        .with_actions(**dict.fromkeys(names, step))
-        .with_transitions(*itertools.pairwise(names))
-        .build()
+        graph_builder().with_actions(**dict.fromkeys(names, step)).with_transitions(*itertools.pairwise(names)).build()
     )
     return lambda: loaded.ApplicationBuilder().with_graph(graph).with_entrypoint("step_0").with_state(count=0).build()
 

@@ -15,7 +15,7 @@ from agentflow.actions import Action
 from agentflow.errors import BusyError, ResultError
 from agentflow.runtime import CURRENT_STEP, each, refuse_async, run_blocking
 from agentflow.state import State
-from agentflow.streaming import Outcome, Piece, Pieces, check_final, piece_rule, with_return
+from agentflow.streaming import Outcome, Piece, Pieces, check_final, check_piece, piece_rule, with_return
 
 
 class OpenStep(Protocol):
@@ -186,7 +186,7 @@ def _items(reading: _Reading) -> Generator[Any, None, None]:
             if state is None:
                 yield item
             else:
-                reading.final = piece
+                reading.final = check_piece(step.action, piece)
         reading.outcome = run_blocking(step.complete(*check_final(step.action, reading.final)))
     except BaseException as error:
         told = reading.ended_by(_explained(step, error))
@@ -205,7 +205,7 @@ async def _items_async(reading: _Reading) -> AsyncGenerator[Any, None]:
         async for piece in pieces:
             item, state = piece
             if state is not None:
-                reading.final = piece
+                reading.final = check_piece(step.action, piece)
                 continue
             become(outer)
             if observed:

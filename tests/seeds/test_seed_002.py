@@ -82,7 +82,9 @@ def test_aiterate_yields_each_step(application: Any) -> None:
 
 def test_run_and_arun_halt_where_they_are_asked_to(application: Any) -> None:
     action, result, state = application.run(
-        halt_after=["final_action_1", "ai_response"] if application.graph.has_action("final_action_1") else ["ai_response"]
+        halt_after=["final_action_1", "ai_response"]
+        if application.graph.has_action("final_action_1")
+        else ["ai_response"]
     )
     assert "ai_response" == action.name
 
