@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from agentflow import checks, drawing
+from agentflow import checks
 from agentflow.actions import Action, Contract, FunctionAction
 from agentflow.conditions import Condition, default, literal_when_unknown
 from agentflow.errors import BuildError, DecideError, UnknownNameError, did_you_mean, raise_problems
@@ -167,6 +167,8 @@ class Graph:
         Raises:
             MissingExtraError: A picture is asked for and graphviz is not installed.
         """
+        from agentflow import drawing  # most runs draw nothing
+
         drawn = drawing.Drawing.of(self, include_conditions, include_state, depth)
         return drawing.render(drawn, engine, output_file_path, view=view, write_dot=write_dot, **graphviz_attributes)
 

@@ -9,13 +9,15 @@ import copy
 import inspect
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from agentflow.errors import BuildError, ResultError
-from agentflow.retrying import RetryPolicy
 from agentflow.runtime import Runtime
 from agentflow.signatures import Parameters, is_async, names, parameters_of, positional_count
 from agentflow.state import Scope, State
+
+if TYPE_CHECKING:
+    from agentflow.retrying import RetryPolicy
 
 
 @dataclass(frozen=True, slots=True)

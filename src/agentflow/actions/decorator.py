@@ -6,12 +6,14 @@ What must not live here: what an action does once it is made.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from agentflow.actions.base import make_options
 from agentflow.actions.function import FunctionAction
 from agentflow.actions.model import ModelAction, annotated_model
-from agentflow.retrying import RetryPolicy
+
+if TYPE_CHECKING:
+    from agentflow.retrying import RetryPolicy
 
 
 class _ActionDecorator:

@@ -9,7 +9,6 @@ from typing import Any
 
 from agentflow.actions import Contract
 from agentflow.errors import ActionTimeoutError
-from agentflow.retrying import attempts
 from agentflow.runtime import BLOCKING, Runtime, offloading
 from agentflow.state import State
 
@@ -33,4 +32,8 @@ async def guarded(contract: Contract, runtime: Runtime, state: State[Any], input
                 f"{contract.scope.owner} gave {error} Raise its timeout or make it faster."
             ) from None
 
-    return await attempt() if options.retry is None else await attempts(runtime, options.retry, attempt)
+    if options.retry is None:
+        return await attempt()
+    from agentflow.retrying import attempts  # most actions are tried once
+
+    return await attempts(runtime, options.retry, attempt)
