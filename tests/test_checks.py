@@ -40,7 +40,7 @@ def problems(*transitions: Any, names: str = "a b c", **actions: Any) -> list[st
 SENTENCES = [
     (
         [("a", "bb")],
-        "transition 'a' -> 'bb' names an action that was not added. Known: 'a', 'b', 'c'.",
+        "transition 'a' -> 'bb' names an action that was not added. Did you mean 'b'?",
     ),
     (
         [("x", "a")],
@@ -62,7 +62,8 @@ SENTENCES = [
     ),
     (
         [("a", ["b", "c"])],
-        "'a' -> ['b', 'c'] has several targets and nothing to choose by: add switch(...), Select(...) or an LLMDecider().",
+        "'a' -> ['b', 'c'] has several targets and nothing to choose by: "
+        "add switch(...), Select(...) or an LLMDecider().",
     ),
     (
         [("a", ["b", "c"], when(x=1))],
@@ -76,7 +77,7 @@ SENTENCES = [
     ([("a", ["b", "b"], switch("x"))], "'a' -> ['b', 'b'] names a target twice: name each once."),
     (
         [("a", ["b", "c"], Select(pick, fallback="bb"))],
-        "the fallback 'bb' of 'a' -> ['b', 'c'] is no target of it. Known: 'b', 'c'.",
+        "the fallback 'bb' of 'a' -> ['b', 'c'] is no target of it. Did you mean 'b'?",
     ),
     (
         [("a", "d"), ("d", ["d", "b"], switch("x"))],
@@ -84,16 +85,16 @@ SENTENCES = [
     ),
     (
         [("a", ["b", "c"], switch("x", {1: "bb"}))],
-        "switch('x') leaving 'a' names 'bb', no target of it. Known: 'b', 'c'.",
+        "switch('x') leaving 'a' names 'bb', no target of it. Did you mean 'b'?",
     ),
     ([("a",)], "('a',) is no transition: write (source, target) or (source, target, condition)."),
     (["ab"], "'ab' is no transition: write (source, target) or (source, target, condition)."),
     ([("a", 3)], "3 in a transition is no name: write the action's name."),
     (
         [("a", "b", is_done)],
-        f"{is_done!r} cannot say when to go to b: wrap it: when(fn) for one target, Select(fn) for several.",
+        f"{is_done!r} cannot say when to go to 'b': wrap it: when(fn) for one target, Select(fn) for several.",
     ),
-    ([("a", "b", 3)], "3 cannot say when to go to b: use when(...)."),
+    ([("a", "b", 3)], "3 cannot say when to go to 'b': use when(...)."),
 ]
 
 
@@ -185,7 +186,7 @@ class TestReach:
         }
         assert expected == self.graph.first_reads("a")
         assert self.graph.first_reads("a") is self.graph.first_reads("a")
-        assert {"y": "action 'b'"}.items() <= self.graph.first_reads("b").items()
+        assert "y" not in self.graph.first_reads("b")  # a run may come back to it with a value
 
     def test_each_is_a_problem_that_names_its_reader(self) -> None:
         actions = {made.name: made for made in self.graph.actions}

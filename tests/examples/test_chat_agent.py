@@ -64,3 +64,15 @@ def test_the_labelled_cases_cover_every_target() -> None:
     assert len(cases) >= 60
     assert {"generate_text", "generate_image", "ask_for_details"} == {case["target"] for case in cases}
     assert len(cases) == len({case["input"] for case in cases})
+
+
+def test_the_lab_measures_four_deciders_as_the_readme_says() -> None:
+    from chat_agent.lab import compared
+
+    reports = compared()
+    right = {name: round(reports[name].accuracy * 61) for name in ("rules", "nearness", "model (scripted)")}
+    assert {"rules": 36, "nearness": 26, "model (scripted)": 52} == right
+    assert 53 == round(reports["rules, then model"].accuracy * 61)
+    readme = (FOLDER.parents[1] / "README.md").read_text(encoding="utf-8")
+    for figure in ("36/61", "26/61", "52/61", "53/61"):
+        assert figure in readme
