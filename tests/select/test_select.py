@@ -191,7 +191,7 @@ class TestAsking:
             chosen(drive, Select(fail, fallback="ask"))
 
     def test_what_models_used_is_counted_unless_the_decision_says_so(self) -> None:
-        used = (Usage(prompt_tokens=2, completion_tokens=1, cost=0.5), Usage(prompt_tokens=4, cost=0.25))
+        used = (Usage(input_tokens=2, output_tokens=1, cost=0.5), Usage(input_tokens=4, cost=0.25))
         counted = Choice.with_usage(Decision(target="draw"), used)
         assert (7, 0.75) == (counted.tokens, counted.cost)
         told = Decision(target="draw", tokens=1)
