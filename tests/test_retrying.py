@@ -126,6 +126,7 @@ def test_tenacitys_own_listeners_find_what_they_read(caplog: pytest.LogCaptureFi
     assert ["Starting", "Finished", "Retrying", "Starting"] == [
         record.getMessage().split()[0] for record in caplog.records
     ]
+    assert [] == [record.getMessage() for record in caplog.records if "one" not in record.getMessage()]
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), asyncio.CancelledError()])

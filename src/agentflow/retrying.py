@@ -63,6 +63,7 @@ class RetryState:
     """What a policy may know: the names are tenacity's."""
 
     retry_object: Any
+    name: str = "the action"
     fn: Any = None
     args: tuple[Any, ...] = ()
     kwargs: dict[str, Any] = field(default_factory=dict)
@@ -74,17 +75,23 @@ class RetryState:
     upcoming_sleep: float = 0.0
     next_action: Sleep | None = None
 
+    def get_fn_name(self) -> str:
+        """How a log names what is tried again."""
+        return self.name
+
     @property
     def seconds_since_start(self) -> float | None:
         return None if self.outcome_timestamp is None else self.outcome_timestamp - self.start_time
 
 
-async def attempts(runtime: Runtime, policy: RetryPolicy, attempt: Callable[[], Awaitable[T]]) -> T:
+async def attempts(
+    runtime: Runtime, policy: RetryPolicy, attempt: Callable[[], Awaitable[T]], name: str = "the action"
+) -> T:
     """Await `attempt()` until it succeeds or the policy gives up; then its own last error is raised, with a note.
 
     Only an `Exception` is tried again: a cancellation or Ctrl-C ends it at once.
     """
-    state = RetryState(policy)
+    state = RetryState(policy, name)
     while True:
         await _notify(runtime, policy, "before", state)
         try:

@@ -36,4 +36,4 @@ async def guarded(contract: Contract, runtime: Runtime, state: State[Any], input
         return await attempt()
     from agentflow.retrying import attempts  # most actions are tried once
 
-    return await attempts(runtime, options.retry, attempt)
+    return await attempts(runtime, options.retry, attempt, contract.name)
