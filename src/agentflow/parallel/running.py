@@ -98,10 +98,10 @@ class Child:
         """The run of a new application for this child."""
         runnable = self.task.runnable
         graph, inputs = runnable.graph, self.task.inputs
-        halts = rules.halts(graph, None, runnable.halt_after)
         method = ExecuteMethod.run if self.runtime is BLOCKING else ExecuteMethod.arun
         self._machine = self.machine()
-        return Run(self._machine, self.runtime, method, halts, rules.checked_inputs(graph, inputs), None, check)
+        offered = rules.checked_inputs(graph, inputs)
+        return Run(self._machine, self.runtime, method, runnable.halts, offered, None, check)
 
     def machine(self) -> Machine:
         """The new application's machine, with what it inherits from its parent."""
@@ -235,13 +235,13 @@ def _outcome_of(child: Child, end: Ended) -> Outcome:
 
 def remember(child: Child, outcome: Outcome) -> None:
     """Keep a child's result, so that a retry of the step does not run it again."""
-    child.context.finished[child.app_id] = Finished(child.task.inputs, child.task.state.get_all(), outcome)
+    child.context.finished[child.app_id] = Finished(child.task.inputs, child.task.state, outcome)
 
 
 def kept(child: Child) -> Outcome | None:
     """The result of an earlier try of this step, if it was started from the very same values."""
     before: Finished | None = child.context.finished.get(child.app_id)
-    if before is None or before.inputs != child.task.inputs or before.given != child.task.state.get_all():
+    if before is None or before.inputs != child.task.inputs or before.given != child.task.state:
         return None
     return replace(before.outcome, duration=0.0)
 

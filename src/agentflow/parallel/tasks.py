@@ -5,6 +5,7 @@ What must not live here: running many of them (`running.py`).
 
 from __future__ import annotations
 
+import functools
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,6 +13,7 @@ from typing import Any, Literal
 
 from agentflow.actions import Action
 from agentflow.context import ApplicationContext
+from agentflow.engine.rules import Halts, halts
 from agentflow.errors import BuildError, UnknownNameError, did_you_mean
 from agentflow.graph import Graph, as_action
 from agentflow.signatures import names
@@ -52,6 +54,11 @@ class RunnableGraph:
             return from_
         made = as_action(from_)
         return cls(Graph.of_one(made), made.name, [made.name])
+
+    @functools.cached_property
+    def halts(self) -> Halts:
+        """Where a run of it halts, worked out once for all children."""
+        return halts(self.graph, None, self.halt_after)
 
     @property
     def name(self) -> str:

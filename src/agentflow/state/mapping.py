@@ -97,7 +97,9 @@ class State(Mapping[str, Any], Generic[Data]):
 
     def get_all(self) -> dict[str, Any]:
         """Every key that may be read here, in a new dict."""
-        return {key: self[key] for key in self}
+        if self._scope is not None:
+            return {key: self[key] for key in self}
+        return {key: value.items() if value.__class__ is Log else value for key, value in self._values.items()}
 
     @property
     def data(self) -> Data:
