@@ -65,6 +65,31 @@ class TestFunctions:
         made = action(reads=[], writes=[])(functools.partial(increment.fn, by=1))
         assert "# The source of 'partial' is not available." == made.get_source()
 
+    def test_a_copy_is_made_of_one_that_is_found_by_name_and_of_one_that_is_not(self) -> None:
+        partial = action(reads=[], writes=["count"])(functools.partial(increment.fn, by=1))
+        for made in (increment.bind(by=1).with_name("plus"), partial.with_name("part")):
+            copied = copy.deepcopy(made)
+            assert (made.name, made.bound, {"count": 1}) == (copied.name, copied.bound, copied(State({"count": 0})))
+
+    def test_an_async_one_is_refused_by_a_blocking_verb(self) -> None:
+        @action(reads=[], writes=[])
+        async def later(state: State) -> State:
+            return state
+
+        with pytest.raises(AsyncCodeError, match="later' is async: use the async verb"):
+            app_of(later).step()
+
+    def test_one_that_turns_out_to_be_async_is_refused_too(self) -> None:
+        async def later(state: State) -> State:
+            return state
+
+        @action(reads=[], writes=[])
+        def one(state: State) -> Any:
+            return later(state)
+
+        with pytest.raises(AsyncCodeError, match="one' is async: use the async verb"):
+            app_of(one).step()
+
     def test_one_without_a_parameter_is_refused(self) -> None:
         @action(reads=[], writes=[])
         def nothing() -> State:

@@ -2,13 +2,27 @@
 
 from __future__ import annotations
 
+import json
+import time
+from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from agentflow import ApplicationBuilder, State, action
+from agentflow import ApplicationBuilder, State, action, hooks
 from agentflow.errors import AsyncCodeError, BuildError
-from agentflow.hooks import MOMENTS, NO_HOOKS, HookSet, PostRunStepHook, PreRunStepHook, fire
+from agentflow.hooks import (
+    MOMENTS,
+    NO_HOOKS,
+    AsyncSlowDownHook,
+    HookSet,
+    PostRunStepHook,
+    PreRunStepHook,
+    SlowDownHook,
+    StateAndResultsFullLogger,
+    fire,
+)
 from agentflow.runtime import ASYNC, BLOCKING, run_blocking
 from tests.drivers import Driver
 
@@ -155,3 +169,50 @@ class TestHookSet:
         hook = Before([], "one")
         assert (True, True) == (isinstance(hook, PreRunStepHook), isinstance(hook, PostRunStepHook))
         assert not isinstance(object(), PreRunStepHook)
+
+
+class TestReadyHooks:
+    def test_a_full_log_holds_a_line_for_each_step(self, drive: Driver, tmp_path: Path) -> None:
+        @action(reads=["n"], writes=["n"])
+        def add(state: State, by: int) -> tuple[dict[str, Any], State]:
+            return {"added": 10 // by}, state.update(n=[add])
+
+        path = tmp_path / "run.jsonl"
+        path.write_text("old\n")
+        hook = StateAndResultsFullLogger(path, mode="w", default_handler=lambda value: "something")
+        builder = ApplicationBuilder().with_actions(add).with_transitions(("add", "add")).with_entrypoint("add")
+        app = drive.build(builder.with_state(n=0).with_hooks(hook).with_identifiers("a"))
+        drive.step(app, inputs={"by": 5})
+        with pytest.raises(ZeroDivisionError):
+            drive.step(app, inputs={"by": 0})
+        lines = [json.loads(line) for line in path.read_text().splitlines()]
+        assert [True, True] == [bool(datetime.fromisoformat(line.pop("time")).tzinfo) for line in lines]
+        common = {"app_id": "a", "action": "add", "state": {"n": ["something"]}}
+        assert [
+            common | {"sequence_id": 0, "inputs": {"by": 5}, "result": {"added": 2}, "exception": None},
+            common
+            | {
+                "sequence_id": 1,
+                "inputs": {"by": 0},
+                "result": None,
+                "exception": "ZeroDivisionError('integer division or modulo by zero')",
+            },
+        ] == lines
+        assert 2 == len(path.read_text().splitlines())
+        StateAndResultsFullLogger(path)
+        assert 2 == len(path.read_text().splitlines())
+
+    def test_a_log_is_written_in_one_of_two_ways(self, tmp_path: Path) -> None:
+        with pytest.raises(BuildError, match="^mode='x' is no way to write a log: use 'append' or 'w'.$"):
+            StateAndResultsFullLogger(tmp_path / "run.jsonl", mode="x")
+
+    def test_a_brake_waits_before_and_after_each_step(self, drive: Driver) -> None:
+        kind = SlowDownHook if drive.colour == "blocking" else AsyncSlowDownHook
+        app = app_of(drive, kind(0.01, 0.02))
+        started = time.monotonic()
+        drive.step(app)
+        assert time.monotonic() - started >= 0.03
+
+    def test_what_is_not_there_is_an_attribute_error(self) -> None:
+        with pytest.raises(AttributeError, match="has no attribute 'Nothing'"):
+            hooks.Nothing  # noqa: B018

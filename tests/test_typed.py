@@ -116,6 +116,16 @@ class TestWrites:
         barrier = threading.Barrier(1)
         assert barrier is typed(Guarded).update(lock=barrier)["lock"]
 
+    def test_a_field_that_is_a_model_is_validated_by_it(self) -> None:
+        class Noted(BaseModel):
+            note: Note
+
+        assert Note(text="x") == typed(Noted).update(note={"text": "x"})["note"]
+        with pytest.raises(
+            InvalidValueError, match="^state\\['note'\\]\\['text'\\] of Noted refuses a value of"
+        ):
+            typed(Noted).update(note={"text": 3})
+
     def test_a_list_that_grows_is_remembered_by_its_new_items_as_they_were_converted(self) -> None:
         base = without_history(typed(question="why?", history=[1]))
         grown = base.append(history="2").extend(history=("3",))

@@ -63,9 +63,13 @@ class FunctionAction(Action):
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Sent to another process by the name its function is found by there, where that is this very action."""
-        found = _found(self.fn.__module__, self.fn.__qualname__)
+        module, qualname = (
+            getattr(self.fn, "__module__", ""),
+            getattr(self.fn, "__qualname__", ""),
+        )  # a partial has none
+        found = _found(module, qualname)
         if isinstance(found, FunctionAction) and found.fn is self.fn:
-            return _again, (self.fn.__module__, self.fn.__qualname__, self._name, self.bound)
+            return _again, (module, qualname, self._name, self.bound)
         return cast("tuple[Any, ...]", super().__reduce__())
 
     @property

@@ -1,21 +1,13 @@
-"""What can be observed: one Protocol per moment, and the set that fires them.
+"""The moments of a run that can be observed: one Protocol each, with the facts that are told.
 
-A hook is any object with methods of these names, plain or async, each called with the keyword arguments it declares.
-Hooks before a moment run in the order they were added, hooks after one in reverse, so that the first is the outermost.
-An error in a hook is raised to the caller of the run; what was committed before it stays committed. What must not
-live here: what a particular hook does with what it sees.
+What must not live here: who is told, and in which order.
 """
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Mapping
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, Final, Protocol, runtime_checkable
-
-from agentflow.errors import BuildError
-from agentflow.runtime import Runtime
-from agentflow.signatures import accepted, is_async
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     from agentflow.actions import Action
@@ -221,88 +213,3 @@ class DoLogAttributeHook(Protocol):
         partition_key: str | None,
         **future_kwargs: Any,
     ) -> Any: ...
-
-
-Hook = Any
-Listener = Callable[..., Any]
-
-#: Every moment, in the order a run comes to them.
-MOMENTS: Final = (
-    "post_application_create",
-    "pre_run_execute_call",
-    "pre_run_step",
-    "pre_start_stream",
-    "post_stream_item",
-    "post_end_stream",
-    "pre_start_span",
-    "post_end_span",
-    "do_log_attributes",
-    "post_run_step",
-    "post_decide",
-    "post_update_state",
-    "post_run_execute_call",
-)
-
-
-class HookSet:
-    """The listeners of each moment, a tuple a moment, empty when nobody listens: then the engine does not call at all.
-
-    Raises:
-        BuildError: An object listens to no moment.
-    """
-
-    __slots__ = (*MOMENTS, "hooks", "first_async")
-
-    post_application_create: tuple[Listener, ...]
-    pre_run_execute_call: tuple[Listener, ...]
-    pre_run_step: tuple[Listener, ...]
-    pre_start_stream: tuple[Listener, ...]
-    post_stream_item: tuple[Listener, ...]
-    post_end_stream: tuple[Listener, ...]
-    pre_start_span: tuple[Listener, ...]
-    post_end_span: tuple[Listener, ...]
-    do_log_attributes: tuple[Listener, ...]
-    post_run_step: tuple[Listener, ...]
-    post_decide: tuple[Listener, ...]
-    post_update_state: tuple[Listener, ...]
-    post_run_execute_call: tuple[Listener, ...]
-
-    def __init__(self, hooks: Iterable[Hook] = ()) -> None:
-        self.hooks: tuple[Hook, ...] = tuple(hooks)
-        #: The first async listener, by name: a blocking run cannot call it.
-        self.first_async: str | None = None
-        for hook in self.hooks:
-            self._admit(hook)
-        for moment in MOMENTS:
-            found = [getattr(hook, moment) for hook in self.hooks if callable(getattr(hook, moment, None))]
-            ordered = reversed(found) if moment.startswith("post") else found
-            setattr(self, moment, tuple(_adapted(listener) for listener in ordered))
-
-    def _admit(self, hook: Hook) -> None:
-        heard = [moment for moment in MOMENTS if callable(getattr(hook, moment, None))]
-        if isinstance(hook, type) or not heard:
-            raise BuildError(f"{hook!r} is no hook: pass an object with a method such as post_run_step(self, ...).")
-        for moment in heard:
-            if self.first_async is None and is_async(getattr(hook, moment)):
-                self.first_async = f"{type(hook).__name__}.{moment}"
-
-
-NO_HOOKS: Final = HookSet()
-
-
-async def fire(runtime: Runtime, listeners: tuple[Listener, ...], **facts: Any) -> None:
-    """Call each listener with the facts."""
-    for listener in listeners:
-        await runtime.call(listener, **facts)
-
-
-def _adapted(listener: Listener) -> Listener:
-    wanted = accepted(listener)
-    if wanted is None:
-        return listener
-
-    @functools.wraps(listener)
-    def adapted(**facts: Any) -> Any:
-        return listener(**{name: fact for name, fact in facts.items() if name in wanted})
-
-    return adapted
