@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 from agentflow.actions import Action
 from agentflow.errors import BusyError, ResultError
-from agentflow.runtime import CURRENT_STEP, each, refuse_async, run_blocking
+from agentflow.runtime import CURRENT_STEP, Alternating, current_step, each, refuse_async, run_blocking
 from agentflow.state import State
 from agentflow.streaming import Outcome, Piece, Pieces, check_final, check_piece, piece_rule, with_return
 
@@ -198,24 +198,28 @@ async def _items_async(reading: _Reading) -> AsyncGenerator[Any, None]:
     step = reading.begin()
     if step is None:
         return
-    become, outer, inner, observed = CURRENT_STEP.set, CURRENT_STEP.get(), step.context, step.observed
+    outer, inner, observed = current_step(), step.context, step.observed
+    running = Alternating(inner)
     pieces = step.pieces if isinstance(step.pieces, AsyncIterator) else each(with_return(step.pieces))
     try:
-        become(inner)
+        CURRENT_STEP.set(running)
         async for piece in pieces:
             item, state = piece
             if state is not None:
                 reading.final = check_piece(step.action, piece)
                 continue
-            become(outer)
+            running.now = outer
             if observed:
                 await step.show(item)
             yield item
-            become(inner)
-        become(outer)
+            running.now = inner
+            if CURRENT_STEP.get() is not running:
+                CURRENT_STEP.set(running)  # it is read on in another task
+        CURRENT_STEP.set(outer)
         reading.outcome = await step.complete(*check_final(step.action, reading.final))
     except BaseException as error:
-        become(outer)
+        running.now = outer
+        CURRENT_STEP.set(outer)
         told = reading.ended_by(_explained(step, error))
         await step.fail(told)
         raise told from told.__cause__

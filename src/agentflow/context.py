@@ -11,7 +11,7 @@ from typing import Any
 
 from agentflow.budget import CURRENT_METER
 from agentflow.hooks import NO_HOOKS, HookSet
-from agentflow.runtime import CURRENT_STEP
+from agentflow.runtime import CURRENT_STEP, current_step
 from agentflow.usage import Usage
 
 
@@ -101,7 +101,7 @@ class ApplicationContext:
     @staticmethod
     def get() -> ApplicationContext | None:
         """The context of the step that is running in this thread or task, None outside of one."""
-        current = CURRENT_STEP.get()
+        current = current_step()
         return current if isinstance(current, ApplicationContext) else None
 
     def record_usage(self, usage: Usage) -> None:

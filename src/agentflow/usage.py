@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from agentflow.runtime import CURRENT_STEP
+from agentflow.runtime import current_step
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +71,7 @@ def total(usages: Iterable[Usage]) -> Usage:
 
 def record(usage: Usage) -> None:
     """Attach `usage` to the step that is running in this thread or task; outside of a step nobody is told."""
-    step = CURRENT_STEP.get()
+    step = current_step()
     if step is not None:
         step.record_usage(usage)
 

@@ -536,3 +536,34 @@ def test_bind_is_a_function_too() -> None:
     assert {"by": 3} == bind(one, by=3).bound
     with pytest.raises(BuildError, match="bind\\(\\) takes an action made by @action"):
         bind(len, by=3)
+
+
+def test_between_the_pieces_of_a_stream_the_reader_is_outside_of_the_step() -> None:
+    seen: list[Any] = []
+
+    @streaming_action(reads=[], writes=[])
+    def talk(state: State) -> Iterator[Any]:
+        for number in range(3):
+            seen.append(ApplicationContext.get().action_name)
+            yield number, None
+        yield {}, state
+
+    def outside() -> None:
+        seen.append(ApplicationContext.get())
+
+    app = ApplicationBuilder().with_actions(talk).with_entrypoint("talk").build()
+    _, stream = app.stream_result("talk")
+    for _ in stream:
+        outside()
+    assert ["talk", None] * 3 == seen
+
+    async def main() -> None:
+        app.reset_to_entrypoint()
+        _, stream = await app.astream_result("talk")
+        async for _ in stream:
+            outside()
+        outside()
+
+    seen.clear()
+    asyncio.run(main())
+    assert [*["talk", None] * 3, None] == seen

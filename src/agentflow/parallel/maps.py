@@ -19,7 +19,7 @@ from agentflow.parallel.outcomes import Outcome, Several
 from agentflow.parallel.running import MAX_CONCURRENCY, Plan, first_state, run_children
 from agentflow.parallel.stops import StopCondition
 from agentflow.parallel.tasks import RunnableGraph, SubGraphTask
-from agentflow.runtime import CURRENT_STEP, Runtime
+from agentflow.runtime import Runtime, current_step
 from agentflow.signatures import names
 from agentflow.state import Scope, State, child_view
 
@@ -106,7 +106,7 @@ class TaskBasedParallelAction(Action):
         return [BuildError(f"parallel action '{self.name}' defines no {name}(): write it.") for name in missing]
 
     async def perform(self, runtime: Runtime, state: State[Any], inputs: dict[str, Any]) -> tuple[Any, State[Any]]:
-        context: ApplicationContext | None = CURRENT_STEP.get()
+        context: ApplicationContext | None = current_step()
         if context is None:
             raise RunError(
                 f"parallel action '{self.name}' has no running step to be part of: run it in an application."

@@ -15,7 +15,7 @@ from agentflow.graph import Graph
 from agentflow.nursery import Stop
 from agentflow.parallel.running import Child, kept, remember
 from agentflow.parallel.tasks import RunnableGraph, SubGraphTask
-from agentflow.runtime import CURRENT_STEP, Runtime
+from agentflow.runtime import Runtime, current_step
 from agentflow.signatures import Parameters
 from agentflow.state import State
 
@@ -88,7 +88,7 @@ class Subgraph(Action):
         return []
 
     async def perform(self, runtime: Runtime, state: State[Any], inputs: dict[str, Any]) -> tuple[Any, State[Any]]:
-        context: ApplicationContext | None = CURRENT_STEP.get()
+        context: ApplicationContext | None = current_step()
         if context is None:
             raise RunError(f"subgraph '{self.name}' has no running step to be part of: run it in an application.")
         start: State[Any] = State({own: state[key] for own, key in self.taken.items() if key in state})
