@@ -38,7 +38,7 @@ class Alternating:
     __slots__ = ("now",)
 
     def __init__(self, now: Any) -> None:
-        self.now = now
+        self.now: Any = now
 
 
 def current_step() -> Any:
