@@ -121,9 +121,7 @@ class TestWrites:
             note: Note
 
         assert Note(text="x") == typed(Noted).update(note={"text": "x"})["note"]
-        with pytest.raises(
-            InvalidValueError, match="^state\\['note'\\]\\['text'\\] of Noted refuses a value of"
-        ):
+        with pytest.raises(InvalidValueError, match="^state\\['note'\\]\\['text'\\] of Noted refuses a value of"):
             typed(Noted).update(note={"text": 3})
 
     def test_a_list_that_grows_is_remembered_by_its_new_items_as_they_were_converted(self) -> None:
