@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, ClassVar, Final
 
 from agentflow.errors import BuildError, ResultError
-from agentflow.expressions import compile_expression
 from agentflow.runtime import name_of
 from agentflow.signatures import is_async, names
 from agentflow.state import Scope, State, view
@@ -143,6 +142,8 @@ class _Expression(Condition):
     """A compiled expression."""
 
     def __init__(self, source: str) -> None:
+        from agentflow.expressions import compile_expression  # here: most graphs have no expression to compile
+
         expression = compile_expression(source)
         super().__init__(expression.reads, expression.evaluate, source)
         self.equality = expression.equality

@@ -93,6 +93,9 @@ class TestForms:
         assert {"modes", "ready"} == set(selector.reads or ())
         assert "draw" == picked(selector, {"modes": ["draw"], "ready": True}, "draw", "write").target
 
+    def test_a_key_may_have_any_name(self) -> None:
+        assert "draw" == picked(switch("reads"), {"reads": "draw"}, "draw", "write").target
+
     def test_actions_may_stand_for_their_names(self) -> None:
         target = Target("draw")
         assert "draw" == picked(switch("mode", {"x": target}), {"mode": "x"}, "draw").target

@@ -10,7 +10,6 @@ from typing import Any
 
 from agentflow.conditions import Condition, expr
 from agentflow.errors import BuildError, did_you_mean
-from agentflow.expressions import render_template
 from agentflow.select.selector import Answer, Selector, Target, target_name
 from agentflow.state import State
 
@@ -34,9 +33,7 @@ class Switch(Selector):
             None if cases is None else {value: target_name(target) for value, target in cases.items()}
         )
         self.fallback: str | None = None if default is None else target_name(default)
-        self.reads: tuple[str, ...] | tuple[str] = (
-            tuple(expr(render_template(on, "x")).reads or ()) if self.is_template else (self.on,)
-        )
+        self.reads: tuple[str, ...] = tuple(_filled(on, "x").reads or ()) if self.is_template else (self.on,)
 
     @property
     def name(self) -> str:
@@ -51,7 +48,7 @@ class Switch(Selector):
     def conditions(self, targets: Sequence[str]) -> list[tuple[Condition, str]]:
         """The conditions this switch stands for, each with its target."""
         if self.is_template:
-            return [(expr(render_template(self.on, target)), target) for target in targets]
+            return [(_filled(self.on, target), target) for target in targets]
         cases = self.cases if self.cases is not None else {target: target for target in targets}
         return [(Condition.when(**{self.on: value}), str(target)) for value, target in cases.items()]
 
@@ -65,6 +62,12 @@ class Switch(Selector):
             for name in named
             if name not in known
         ]
+
+
+def _filled(template: str, name: str) -> Condition:
+    from agentflow.expressions import render_template  # here: most graphs have no expression to compile
+
+    return expr(render_template(template, name))
 
 
 def switch(on: str, cases: Mapping[Any, Any] | None = None, *, default: Any = None) -> Switch:
