@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import socket
+import sys
+from collections.abc import Iterator
 from typing import Any
 
 import hypothesis
@@ -75,3 +77,12 @@ def no_keys_of_the_person_who_tests(monkeypatch: pytest.MonkeyPatch) -> None:
     """A machine may have real keys, or a base that is not loopback, in its environment."""
     for name in ("OPENAI_API_BASE", "OPENAI_BASE_URL", "ANTHROPIC_API_BASE", "ANTHROPIC_BASE_URL", "GOOGLE_API_KEY"):
         monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture(autouse=True)
+def no_provider_is_in_disgrace() -> Iterator[None]:
+    """What failed in one test, and opened a provider's circuit, must not fail the next one."""
+    yield
+    limits = sys.modules.get("agentflow.llm.limits")
+    if limits is not None:
+        limits.forget_failures()
