@@ -51,11 +51,19 @@ class BlockingDriver:
         """A value that a verb gave, whatever its colour."""
         return value
 
+    def do(self, app: Application, verb: str, *args: Any, **options: Any) -> Any:
+        """Any other verb."""
+        return getattr(app, verb)(*args, **options)
+
 
 class AsyncDriver:
     """The async twins, each in an event loop of its own."""
 
     colour = "async"
+
+    def do(self, app: Application, verb: str, *args: Any, **options: Any) -> Any:
+        """Any other verb."""
+        return asyncio.run(getattr(app, f"a{verb}")(*args, **options))
 
     def step(self, app: Application, **options: Any) -> Any:
         return asyncio.run(app.astep(**options))

@@ -13,14 +13,14 @@ from agentflow.budget import Budget, Meter
 from agentflow.conditions import Condition
 from agentflow.containers import AsyncStreamingResultContainer, StreamingResultContainer
 from agentflow.context import ApplicationContext, ParentPointer
-from agentflow.engine import flow, rules
+from agentflow.engine import flow, rules, saving
 from agentflow.engine.machine import Machine, Status
 from agentflow.engine.run import Run, single, stream_to_end
 from agentflow.engine.steps import Done
 from agentflow.engine.streams import StreamedStep
 from agentflow.errors import AsyncCodeError, DecideError
 from agentflow.graph import Graph
-from agentflow.hooks import NO_HOOKS, ExecuteMethod, HookSet, fire
+from agentflow.hooks import NO_HOOKS, ExecuteMethod
 from agentflow.runtime import ASYNC, BLOCKING, Runtime, run_blocking
 from agentflow.select.selector import Decision, PendingChoice, target_name
 from agentflow.state import State, without_history
@@ -64,13 +64,13 @@ class Application(Generic[Data]):
 
     def step(self, inputs: Inputs = None) -> Done | None:
         """Perform the next action: `(action, result, state)`, or None when there is nowhere to go."""
-        if inputs or self._machine.identity.hooks is not NO_HOOKS:
+        if inputs or self._machine.identity.hooks is not NO_HOOKS or self._machine.journal is not None:
             return run_blocking(single(self._run(BLOCKING, "step", inputs=inputs)))
         return run_blocking(flow.step(self._machine, BLOCKING, NO_INPUTS))
 
     async def astep(self, inputs: Inputs = None) -> Done | None:
         """The async twin of `step`."""
-        if inputs or self._machine.identity.hooks is not NO_HOOKS:
+        if inputs or self._machine.identity.hooks is not NO_HOOKS or self._machine.journal is not None:
             return await single(self._run(ASYNC, "astep", inputs=inputs))
         return await flow.step(self._machine, ASYNC, NO_INPUTS)
 
@@ -250,7 +250,11 @@ class Application(Generic[Data]):
         Raises:
             BusyError: A step is being performed, or a stream is open.
         """
-        self._change("update_state", lambda machine: machine.replace_state(without_history(new_state)))
+        run_blocking(saving.change(self._machine, BLOCKING, "update_state", _replaced_by(new_state)))
+
+    async def aupdate_state(self, new_state: State[Data]) -> None:
+        """The async twin of `update_state`."""
+        await saving.change(self._machine, ASYNC, "update_state", _replaced_by(new_state))
 
     def reset_to_entrypoint(self) -> None:
         """Go back to the entrypoint. The state stays and the sequence id goes on.
@@ -258,7 +262,11 @@ class Application(Generic[Data]):
         Raises:
             BusyError: A step is being performed, or a stream is open.
         """
-        self._change("reset_to_entrypoint", Machine.restart)
+        run_blocking(saving.change(self._machine, BLOCKING, "reset_to_entrypoint", Machine.restart))
+
+    async def areset_to_entrypoint(self) -> None:
+        """The async twin of `reset_to_entrypoint`."""
+        await saving.change(self._machine, ASYNC, "reset_to_entrypoint", Machine.restart)
 
     def choose(self, target: str | Action, reason: str | None = None) -> None:
         """Say what comes next where that was left to a person; the next run goes on there.
@@ -273,16 +281,54 @@ class Application(Generic[Data]):
             DecideError: Nothing waits for a person, or this is none of the targets.
             BusyError: A step is being performed, or a stream is open.
         """
-        machine = self._machine
-        machine.claim("choose")
-        try:
-            if machine.awaiting is None:
-                raise DecideError(
-                    "no choice waits for a person: run until `pending_choice` says what there is to choose."
-                )
-            machine.picked = machine.awaiting.picked(target_name(target), reason)
-        finally:
-            machine.release()
+        run_blocking(saving.change(self._machine, BLOCKING, "choose", _picked(target, reason)))
+
+    async def achoose(self, target: str | Action, reason: str | None = None) -> None:
+        """The async twin of `choose`."""
+        await saving.change(self._machine, ASYNC, "choose", _picked(target, reason))
+
+    # -- saved runs
+
+    def save(self) -> None:
+        """Put the application in its store as it is now; every step is saved anyway.
+
+        Raises:
+            BuildError: It was built without a persister.
+            ConflictError: Somebody else has moved it on, or there is one with this id already.
+        """
+        run_blocking(saving.save(self._machine, BLOCKING))
+
+    async def asave(self) -> None:
+        """The async twin of `save`."""
+        await saving.save(self._machine, ASYNC)
+
+    def refresh(self) -> None:
+        """Take the newest state from the store, after a `ConflictError` for instance.
+
+        Raises:
+            BuildError: It was built without a persister.
+            ConflictError: It is not in the store.
+        """
+        run_blocking(saving.refresh(self._machine, BLOCKING))
+
+    async def arefresh(self) -> None:
+        """The async twin of `refresh`."""
+        await saving.refresh(self._machine, ASYNC)
+
+    def resolve(self, state: State[Data] | None = None) -> None:
+        """Say what became of a step that raised `UncertainStep`.
+
+        Args:
+            state: The state it led to; it counts as performed then. None when it had no effect: it runs again.
+
+        Raises:
+            RunError: No step is uncertain.
+        """
+        run_blocking(saving.resolve(self._machine, BLOCKING, state))
+
+    async def aresolve(self, state: State[Data] | None = None) -> None:
+        """The async twin of `resolve`."""
+        await saving.resolve(self._machine, ASYNC, state)
 
     def why(self, sequence_id: int) -> Decision | None:
         """The last decision that led to that step; None for the entrypoint, or for a step too long ago to remember."""
@@ -415,16 +461,18 @@ class Application(Generic[Data]):
                 "use the async verb (astep, aiterate, arun) or make it a plain def."
             )
 
-    def _change(self, method: str, change: Callable[[Machine], None]) -> None:
-        self._machine.claim(method)
-        try:
-            change(self._machine)
-            hooks: HookSet = self._machine.identity.hooks
-            if hooks.post_update_state:
-                facts = {"app_id": self.app_id, "partition_key": self.partition_key, "state": self.state}
-                run_blocking(fire(BLOCKING, hooks.post_update_state, method=method, **facts))
-        finally:
-            self._machine.release()
+
+def _replaced_by(state: State[Any]) -> Callable[[Machine], None]:
+    return lambda machine: machine.replace_state(without_history(state))
+
+
+def _picked(target: str | Action, reason: str | None) -> Callable[[Machine], None]:
+    def pick(machine: Machine) -> None:
+        if machine.awaiting is None:
+            raise DecideError("no choice waits for a person: run until `pending_choice` says what there is to choose.")
+        machine.picked = machine.awaiting.picked(target_name(target), reason)
+
+    return pick
 
 
 def _iterate(run: Run) -> Generator[Done, None, Ended]:

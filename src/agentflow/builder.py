@@ -111,6 +111,9 @@ class ApplicationBuilder:
     _spawned_by: ParentPointer | None = None
     _executor: Any = None
     _tracker: Any = None
+    _saving: Any = None
+    _source: Any = None
+    _at_entrypoint: bool = False
     _problems: tuple[BuildError, ...] = ()
 
     # -- the graph
@@ -214,29 +217,83 @@ class ApplicationBuilder:
         self._tracker = tracker
         return self.with_hooks(tracker)
 
-    def with_state_persister(self, persister: Any, on_every: str = "step") -> Self:
-        """Not in this version: saving every step.
+    def with_state_persister(
+        self,
+        persister: Any,
+        on_every: str = "step",
+        *,
+        mode: str = "durable",
+        on_conflict: str = "raise",
+        lease_seconds: float = 30.0,
+        wait_seconds: float = 60.0,
+    ) -> Self:
+        """Save every step as it is committed, before the next one begins.
 
-        Raises:
-            BuildError: Always.
+        Args:
+            persister: Where to: a `Persister`, the URL of one (see `agentflow.persistence.persister_from`), or an
+                object with the older `save(partition_key, app_id, sequence_id, position, state, status)`.
+            on_every: "step"; there is no other.
+            mode: "durable", or "fast": in batches, at most 64 steps and 0.25 seconds behind.
+            on_conflict: Where somebody else runs the application, or has moved it on: "raise", "wait" for them and go
+                on from there, or "takeover" at once.
+            lease_seconds: How long after its process has vanished on another host an application can be taken.
+            wait_seconds: How long "wait" waits at most.
         """
-        raise BuildError("this version cannot persist yet: leave with_state_persister() out, or save in a hook.")
+        from agentflow.persistence.starting import Saving, checked  # programs that save nothing do not load it
+        from agentflow.persistence.terms import Terms
 
-    def initialize_from(self, initializer: Any, *args: Any, **options: Any) -> Self:
-        """Not in this version: starting from a saved state.
+        if on_every != "step":
+            return self._problem(f"with_state_persister(on_every={on_every!r}): every step is saved, leave it out.")
+        if persister is not None:
+            terms = Terms(mode, on_conflict, lease_seconds, wait_seconds)
+            self._saving = Saving(checked(persister, "with_state_persister"), terms)
+        return self
 
-        Raises:
-            BuildError: Always.
+    def initialize_from(
+        self,
+        initializer: Any,
+        resume_at_next_action: bool = True,
+        default_state: Mapping[str, Any] | None = None,
+        default_entrypoint: str | None = None,
+        fork_from_app_id: str | None = None,
+        fork_from_partition_key: str | None = None,
+        fork_from_sequence_id: int | None = None,
+        *,
+        migrations: Mapping[str, str] | None = None,
+        upgrade_state: Callable[[dict[str, Any]], Mapping[str, Any]] | None = None,
+    ) -> Self:
+        """Go on with the application that is saved under these identifiers, or begin anew when none is.
+
+        Args:
+            initializer: Where to look: what `with_state_persister` takes, or an object with the older
+                `load(partition_key, app_id, sequence_id)`.
+            resume_at_next_action: Go on where it was; else at `default_entrypoint`, with the saved state.
+            default_state: What it begins with when nothing is saved.
+            default_entrypoint: Where it begins then.
+            fork_from_app_id: Another application to go on from, unless one is saved under this one's own id.
+            fork_from_partition_key: Its partition.
+            fork_from_sequence_id: The step to go on from; None for its last.
+            migrations: From what an action was called to what it is called now.
+            upgrade_state: Makes a state as the graph wants it from one as it was saved.
         """
-        raise BuildError("this version cannot load a saved state yet: give the state by with_state() instead.")
+        from agentflow.persistence.records import Key
+        from agentflow.persistence.resuming import Fit
+        from agentflow.persistence.starting import Source, checked
+
+        fork = None
+        if fork_from_app_id is not None:
+            fork = Key(fork_from_partition_key or "", fork_from_app_id), fork_from_sequence_id
+        elif fork_from_sequence_id is not None or fork_from_partition_key is not None:
+            return self._problem("initialize_from() forks from nothing: say which application with fork_from_app_id=.")
+        fit = Fit(migrations or {}, upgrade_state, resume_at_next_action)
+        state = plain(default_state) if is_model(default_state) else dict(default_state or {})
+        self._source = Source(checked(initializer, "initialize_from"), state, default_entrypoint, fork, fit)
+        return self
 
     def reset_to_entrypoint(self) -> Self:
-        """Not in this version: starting a loaded application at its entrypoint instead of where it was.
-
-        Raises:
-            BuildError: Always.
-        """
-        raise BuildError("this version cannot load a saved state yet: every application starts at its entrypoint.")
+        """Begin a saved application at its entrypoint instead of where it was; its state and sequence id go on."""
+        self._at_entrypoint = True
+        return self
 
     # -- building
 
@@ -246,7 +303,8 @@ class ApplicationBuilder:
         Raises:
             BuildError: Everything that is wrong, in one error.
         """
-        application = self._assemble()
+        saved = run_blocking(self._look_up(BLOCKING)) if self._source is not None else None
+        application = self._assemble(saved)
         hooks = application._machine.identity.hooks
         if hooks.post_application_create:
             run_blocking(self._announce(BLOCKING, application))
@@ -254,7 +312,8 @@ class ApplicationBuilder:
 
     async def abuild(self) -> Application[Any]:
         """The same, for hooks whose `post_application_create` is async."""
-        application = self._assemble()
+        saved = await self._look_up(ASYNC) if self._source is not None else None
+        application = self._assemble(saved)
         await self._announce(ASYNC, application)
         return application
 
@@ -263,22 +322,66 @@ class ApplicationBuilder:
         """Whether something that was added needs an async run."""
         return HookSet(self._hooks).first_async is not None
 
-    def _assemble(self) -> Application[Any]:
-        graph = self._checked_graph()
-        state = self._first_state()
-        entrypoint = str(self._entrypoint)
-        own = self._own is not None
-        if own or graph.first_reads(entrypoint).keys() - state.keys():
-            raise_problems("this application", self._start_problems(graph, entrypoint, state))
+    async def _look_up(self, runtime: Runtime) -> Any:
+        from agentflow.persistence.records import Key
+        from agentflow.persistence.starting import found
+
+        if self._state is not None or self._entrypoint is not None:
+            self._problem(
+                "initialize_from() says where to begin: pass default_state= and default_entrypoint= to it, and leave "
+                "with_state() and with_entrypoint() out."
+            )
+        raise_problems("this application", self._problems)
+        key = Key(self._partition_key or "", self._id())
+        return await found(runtime, self._source, key, self._typing)
+
+    def _id(self) -> str:
         if self._app_id is None:
             self._app_id = os.urandom(16).hex()
+        return self._app_id
+
+    def _assemble(self, saved: Any) -> Application[Any]:
+        entrypoint = self._entrypoint if self._source is None else self._source.default_entrypoint
+        graph = self._checked_graph(entrypoint)
+        state = self._first_state() if saved is None else saved.state
+        own = self._own is not None
+        if own or (saved is None and graph.first_reads(str(entrypoint)).keys() - state.keys()):
+            raise_problems("this application", self._start_problems(graph, str(entrypoint), state, saved))
         hooks = HookSet(self._hooks) if self._hooks else NO_HOOKS
         identity = Identity(
-            self._app_id, self._partition_key, None, self._spawned_by, hooks, self._tracker, self._executor
+            self._id(),
+            self._partition_key,
+            self._forked_from(saved),
+            self._spawned_by,
+            hooks,
+            self._tracker,
+            self._executor,
         )
-        return Application(Machine(graph, state, entrypoint, identity, self._sequence_id), self)
+        machine = Machine(graph, state, str(entrypoint), identity, self._sequence_id)
+        if self._saving is not None or saved is not None:
+            self._with_store(machine, saved)
+        return Application(machine, self)
 
-    def _checked_graph(self) -> Graph:
+    def _with_store(self, machine: Machine, saved: Any) -> None:
+        from agentflow.persistence.records import Key, Pointer
+        from agentflow.persistence.starting import journal_of, placed
+
+        identity, by = machine.identity, self._spawned_by
+        at = -1 if by is None or by.sequence_id is None else by.sequence_id
+        spawn = None if by is None else Pointer(Key(by.partition_key or "", by.app_id), at)
+        fit = self._source.fit if self._source is not None else None
+        key = Key(identity.partition_key or "", identity.app_id)
+        machine.journal = journal_of(self._saving, key, self._typing, fit, spawn)
+        if saved is not None:
+            placed(saved, machine, self._source, machine.journal)
+            if self._at_entrypoint:
+                machine.restart()
+
+    def _forked_from(self, saved: Any) -> ParentPointer | None:
+        fork = saved.head.fork if saved is not None else None
+        return fork and ParentPointer(fork.key.app_id, fork.key.partition or None, fork.sequence_id)
+
+    def _checked_graph(self, entrypoint: str | None) -> Graph:
         problems = list(self._problems)
         graph = self._graph
         if self._own is not None:
@@ -289,34 +392,36 @@ class ApplicationBuilder:
                 problems += error.problems
         if self._graph is None and self._own is None:
             problems.append(BuildError("there are no actions: add some with .with_actions(...) or .with_graph(...)."))
-        if self._entrypoint is None:
-            problems.append(BuildError("there is no entrypoint: say where to start with .with_entrypoint(name)."))
-        elif graph is not None and not graph.has_action(self._entrypoint) and self._entrypoint not in graph.choices:
+        if entrypoint is None:
+            how = ".with_entrypoint(name)" if self._source is None else "initialize_from(default_entrypoint=name)"
+            problems.append(BuildError(f"there is no entrypoint: say where to start with {how}."))
+        elif graph is not None and not graph.has_action(entrypoint) and entrypoint not in graph.choices:
             known = [action.name for action in graph.actions]
             problems.append(
                 UnknownNameError(
-                    f"the entrypoint {self._entrypoint!r} is no action: add it. {did_you_mean(self._entrypoint, known)}"
+                    f"the entrypoint {entrypoint!r} is no action: add it. {did_you_mean(entrypoint, known)}"
                 )
             )
         raise_problems("this application", problems)
         assert graph is not None
         return graph
 
-    def _start_problems(self, graph: Graph, entrypoint: str, state: State[Any]) -> list[BuildError]:
+    def _start_problems(self, graph: Graph, entrypoint: str, state: State[Any], saved: Any) -> list[BuildError]:
         known = set(state) | (self._typing.required_keys if self._typing is not None else frozenset())
         problems = [
             checks.missing_key(key, reader, known)
             for key, reader in graph.first_reads(entrypoint).items()
-            if key not in state
+            if key not in state and saved is None  # what a saved application reads next is looked at where it resumes
         ]
         if self._own is not None:
             problems += checks.unreachable(graph.actions, graph.transitions, entrypoint)
         return problems
 
     def _first_state(self) -> State[Any]:
+        first = self._state if self._source is None else self._source.default_state
         if self._typing is None:
-            return State(self._state)
-        given = dict(self._state or {})
+            return State(first)
+        given = dict(first or {})
         return State({**self._typing.defaults(), **given}, self._typing)
 
     async def _announce(self, runtime: Runtime, application: Application[Any]) -> None:

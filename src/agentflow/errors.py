@@ -22,6 +22,11 @@
     |  |- DecideError                      a choice came to nothing, or to an undeclared target
     |  |- EvaluationError                  an expression met values it cannot work with
     |  |- ConflictError                    somebody else has moved the application on
+    |  |  |- HeldError (BusyError)         somebody else is running it right now
+    |  |- UncertainStep                    an action that may run once only may have run before a crash
+    |- StoreError                          the place where runs are saved cannot be reached, written or read
+    |  |- CorruptRecord (ValueError)       a saved record that is damaged, or names a type nobody registered
+    |- GraphMismatch (BuildError)          a saved run no longer fits the graph it is loaded into
     |- SerializationError (TypeError)      a value that cannot be saved
     |- ProviderError                       a call to a model failed for good
     |  |- RealCallError                    a real call to a provider while such calls are forbidden
@@ -151,7 +156,84 @@ class EvaluationError(RunError):
 
 
 class ConflictError(RunError):
-    """Somebody else has moved the application on; nothing of this step was committed."""
+    """Somebody else has moved the application on; nothing of this step was committed.
+
+    Attributes:
+        app_id: The application.
+        sequence_id: The last step that is committed, None when that is not known.
+    """
+
+    def __init__(self, message: str, app_id: str = "", sequence_id: int | None = None) -> None:
+        super().__init__(message, app_id, sequence_id)  # all positional, so that it survives pickling
+        self.app_id = app_id
+        self.sequence_id = sequence_id
+
+    def __str__(self) -> str:
+        return str(self.args[0])
+
+
+class HeldError(ConflictError, BusyError):
+    """Somebody else is running the application right now.
+
+    Attributes:
+        owner: Who holds it, as host, process and object.
+        seconds: How long until its lease ends, unless it is renewed.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        app_id: str = "",
+        sequence_id: int | None = None,
+        owner: str = "",
+        seconds: float = 0.0,
+    ) -> None:
+        super().__init__(message, app_id, sequence_id)
+        self.args = (message, app_id, sequence_id, owner, seconds)
+        self.owner = owner
+        self.seconds = seconds
+
+
+class UncertainStep(RunError):
+    """An action that may run at most once was begun and never committed: it may have had its effect, or not.
+
+    Attributes:
+        action: Its name.
+        sequence_id: The step.
+    """
+
+    def __init__(self, message: str, action: str = "", sequence_id: int = -1) -> None:
+        super().__init__(message, action, sequence_id)
+        self.action = action
+        self.sequence_id = sequence_id
+
+    def __str__(self) -> str:
+        return str(self.args[0])
+
+
+class StoreError(AgentflowError):
+    """The place where runs are saved cannot be reached, written or read; the run is where its last commit left it."""
+
+
+class CorruptRecord(StoreError, ValueError):
+    """A saved record is damaged, or names a type that nobody registered; other applications are not affected.
+
+    Attributes:
+        app_id: The application, "" when that is not known here.
+        sequence_id: The step, None when it is none.
+    """
+
+    def __init__(self, message: str, app_id: str = "", sequence_id: int | None = None) -> None:
+        super().__init__(message, app_id, sequence_id)
+        self.app_id = app_id
+        self.sequence_id = sequence_id
+
+    def __str__(self) -> str:
+        return str(self.args[0])
+
+
+class GraphMismatch(BuildError):
+    """A saved run no longer fits the graph: an action it stands at is gone, or its state lacks what the graph needs."""
 
 
 class SerializationError(AgentflowError, TypeError):

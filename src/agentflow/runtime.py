@@ -8,7 +8,9 @@ anything about graphs, actions or state.
 
 from __future__ import annotations
 
+import contextlib
 import contextvars
+import functools
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
@@ -56,6 +58,9 @@ class Runtime(Protocol):
     async def offload(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
         """Call a sync `fn` where it cannot hold up anybody else."""
 
+    async def complete(self, fn: Callable[..., T], /, *args: Any) -> T:
+        """The same for something that must not be torn off: a cancellation is raised when it has ended."""
+
     async def within(self, seconds: float, flow: Coroutine[Any, Any, T]) -> T:
         """Await `flow`, or raise `ActionTimeoutError` after `seconds`."""
 
@@ -92,6 +97,9 @@ class BlockingRuntime:
 
     async def offload(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
         return fn(*args, **kwargs)
+
+    async def complete(self, fn: Callable[..., T], /, *args: Any) -> T:
+        return fn(*args)
 
     async def within(self, seconds: float, flow: Coroutine[Any, Any, T]) -> T:
         outcome: list[tuple[bool, Any]] = []
@@ -145,6 +153,19 @@ class AsyncRuntime:
 
         return await asyncio.to_thread(fn, *args, **kwargs)
 
+    async def complete(self, fn: Callable[..., T], /, *args: Any) -> T:
+        import asyncio
+
+        working = asyncio.get_running_loop().run_in_executor(None, functools.partial(fn, *args))
+        try:
+            return await asyncio.shield(working)
+        except asyncio.CancelledError:
+            while not working.done():
+                with contextlib.suppress(asyncio.CancelledError):  # it is raised below, once the work has ended
+                    await asyncio.wait([working])
+            working.exception()  # seen here, so that nobody is warned of it
+            raise
+
     async def within(self, seconds: float, flow: Coroutine[Any, Any, T]) -> T:
         import asyncio
 
@@ -191,6 +212,27 @@ ASYNC: Final = AsyncRuntime()
 def offloading(runtime: Runtime) -> Runtime:
     """A runtime like this one that calls sync code where it cannot hold up anybody else."""
     return runtime if isinstance(runtime, BlockingRuntime) else _Offloading()
+
+
+class Ticker:
+    """Calls a function every so often in a thread of its own, until it returns False or `stop` is called."""
+
+    def __init__(self, seconds: float, work: Callable[[], bool], name: str) -> None:
+        self.seconds = seconds
+        self._work = work
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Stop, and wait for a call that is under way."""
+        self._stopped.set()
+        if self._thread is not threading.current_thread():
+            self._thread.join()
+
+    def _run(self) -> None:
+        while not self._stopped.wait(self.seconds) and self._work():
+            pass
 
 
 #: What `new_lock` gives.

@@ -384,7 +384,7 @@ def test_a_slow_action_is_told_off(drive: Driver) -> None:
             drive.run(app)
         gate.set()  # lets go of the thread that was given up
         gate.clear()
-        assert Status.failed == app.status
+        assert Status.timed_out == app.status
 
 
 def test_a_blocking_action_runs_beside_the_event_loop() -> None:
@@ -492,13 +492,13 @@ def test_spans_and_attributes_reach_the_hooks(drive: Driver) -> None:
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda builder: builder.with_state_persister(object()), "cannot persist yet"),
-        (lambda builder: builder.initialize_from(object()), "cannot load a saved state yet"),
-        (lambda builder: builder.reset_to_entrypoint(), "cannot load a saved state yet"),
+        (lambda builder: builder.with_state_persister(object()), "takes a persister, such as SQLitePersister"),
+        (lambda builder: builder.initialize_from(object()), "takes a persister, such as SQLitePersister"),
+        (lambda builder: builder.with_state_persister("mysql://x"), "names no store"),
         (lambda builder: builder.with_tracker("local"), "no tracker named 'local' yet"),
     ],
 )
-def test_what_is_not_there_yet_says_so(call: Any, message: str) -> None:
+def test_what_cannot_save_or_record_is_refused(call: Any, message: str) -> None:
     with pytest.raises(BuildError, match=message):
         call(ApplicationBuilder())
 

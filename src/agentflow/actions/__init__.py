@@ -6,14 +6,17 @@ Two styles: `@action` on a function that returns the next state, and a class wit
 
 from __future__ import annotations
 
-from agentflow.actions.base import PLAIN, Action, Contract, Options, make_options
+from agentflow.actions.base import AT_MOST_ONCE, IDEMPOTENT, PLAIN, PURE, Action, Contract, Options, make_options
 from agentflow.actions.decorator import action
 from agentflow.actions.function import FunctionAction, bind
 from agentflow.actions.model import ModelAction, annotated_model
 from agentflow.actions.passing import Input, Result
 
 __all__ = [
+    "AT_MOST_ONCE",
+    "IDEMPOTENT",
     "PLAIN",
+    "PURE",
     "Action",
     "Contract",
     "FunctionAction",

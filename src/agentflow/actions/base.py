@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
-from agentflow.errors import BuildError, ResultError
+from agentflow.errors import BuildError, ResultError, did_you_mean
 from agentflow.runtime import Runtime
 from agentflow.signatures import Parameters, is_async, names, parameters_of, positional_count
 from agentflow.state import Scope, State
@@ -28,14 +28,21 @@ class Options:
         retry: When to try again after an error; any tenacity-style policy.
         timeout: The longest one attempt may take, in seconds.
         blocking: In an async run, call it in a thread so that it cannot hold up the event loop.
+        kind: What may be done about it after a crash: `PURE`, `IDEMPOTENT` or `AT_MOST_ONCE`.
+        verify: Says what became of an action that may run at most once and was begun before.
     """
 
     retry: RetryPolicy | None = None
     timeout: float | None = None
     blocking: bool = False
+    kind: str = "pure"
+    verify: Callable[..., Any] | None = None
 
 
 PLAIN = Options()
+#: Kinds of actions: what may be repeated freely; what may be repeated under the same `context.idempotency_key`; and
+#: what is never begun a second time.
+PURE, IDEMPOTENT, AT_MOST_ONCE = KINDS = ("pure", "idempotent", "at_most_once")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,12 +58,25 @@ class Contract:
     takes_nothing: bool
 
 
-def make_options(retry: RetryPolicy | None, timeout: float | None, blocking: bool) -> Options:
+def make_options(
+    retry: RetryPolicy | None,
+    timeout: float | None,
+    blocking: bool,
+    kind: str = PURE,
+    verify: Callable[..., Any] | None = None,
+) -> Options:
     """The options of an action, checked.
 
     Raises:
-        BuildError: The timeout is not positive, or the retry policy is none that can be driven.
+        BuildError: The timeout is not positive, the retry policy is none that can be driven, the kind is unknown, or
+            it does not go with the rest.
     """
+    if kind not in KINDS:
+        raise BuildError(f"kind={kind!r} is unknown: use {', '.join(map(repr, KINDS))}. {did_you_mean(kind, KINDS)}")
+    if kind == AT_MOST_ONCE and retry is not None:
+        raise BuildError("an action that may run at most once cannot have retry=: leave it out, or make it idempotent.")
+    if verify is not None and kind != AT_MOST_ONCE:
+        raise BuildError(f"verify= says what became of an action of kind 'at_most_once', and this one is {kind!r}.")
     if timeout is not None and not timeout > 0:
         raise BuildError(f"timeout={timeout!r} is not a positive number of seconds: give one, or None for no limit.")
     lacking = [
@@ -68,7 +88,8 @@ def make_options(retry: RetryPolicy | None, timeout: float | None, blocking: boo
         raise BuildError(
             "a retry_error_callback makes no state: handle the last error in the action, or where it is run."
         )
-    return Options(retry, timeout, blocking) if retry or timeout or blocking else PLAIN
+    plain = not (retry or timeout or blocking) and kind == PURE
+    return PLAIN if plain else Options(retry, timeout, blocking, kind, verify)
 
 
 class Action:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
-from agentflow.actions.base import make_options
+from agentflow.actions.base import PURE, make_options
 from agentflow.actions.function import FunctionAction
 from agentflow.actions.model import ModelAction, annotated_model
 
@@ -28,6 +28,8 @@ class _ActionDecorator:
         retry: RetryPolicy | None = None,
         timeout: float | None = None,
         blocking: bool = False,
+        kind: str = PURE,
+        verify: Callable[..., Any] | None = None,
     ) -> Callable[[Callable[..., Any]], FunctionAction]:
         """Make an action of a function `fn(state, *inputs)` that returns a `State`, or `(result dict, State)`.
 
@@ -42,13 +44,18 @@ class _ActionDecorator:
                 `tenacity.Retrying(stop=tenacity.stop_after_attempt(3))`.
             timeout: The longest one attempt may take, in seconds; then `ActionTimeoutError` is raised.
             blocking: In an async run, call it in a thread so that it cannot hold up the event loop.
+            kind: "pure", which may be repeated freely after a crash; "idempotent", which may be repeated and passes
+                `context.idempotency_key` on; or "at_most_once", which is never begun again before somebody knows what
+                became of it.
+            verify: For "at_most_once": called as the action would be when it was begun before; returns None when it
+                had no effect, so that it runs now, or what the action would have returned.
 
         Example:
             >>> @action(reads=["count"], writes=["count"])
             ... def increment(state: State, by: int = 1) -> State:
             ...     return state.update(count=state["count"] + by)
         """
-        options = make_options(retry, timeout, blocking)
+        options = make_options(retry, timeout, blocking, kind, verify)
 
         def decorate(fn: Callable[..., Any]) -> FunctionAction:
             return FunctionAction(fn, reads, writes, tags, options)
@@ -66,6 +73,8 @@ class _ActionDecorator:
         retry: RetryPolicy | None = None,
         timeout: float | None = None,
         blocking: bool = False,
+        kind: str = PURE,
+        verify: Callable[..., Any] | None = None,
     ) -> Callable[[Callable[..., Any]], ModelAction]:
         """Make an action of a function `fn(state: Model, *inputs) -> Model` over a pydantic model.
 
@@ -81,11 +90,13 @@ class _ActionDecorator:
             retry: See `action`.
             timeout: See `action`.
             blocking: See `action`.
+            kind: See `action`.
+            verify: See `action`.
 
         Raises:
             BuildError: The model is neither given nor annotated.
         """
-        options = make_options(retry, timeout, blocking)
+        options = make_options(retry, timeout, blocking, kind, verify)
 
         def decorate(fn: Callable[..., Any]) -> ModelAction:
             taken = state_input_type or annotated_model(fn, "state_input_type")

@@ -6,7 +6,7 @@ performed (`steps.py`), or how a run is remembered (`machine.py`).
 
 from __future__ import annotations
 
-from agentflow.actions import Action, Contract
+from agentflow.actions import AT_MOST_ONCE, Action, Contract
 from agentflow.context import ApplicationContext
 from agentflow.engine import steps
 from agentflow.engine.machine import Machine, Status
@@ -37,6 +37,8 @@ async def next_contract(machine: Machine, runtime: Runtime) -> Contract | None:
             if decision is None:
                 return None
             machine.settle_on(decision)
+            if machine.journal is not None and not choice.pure:
+                await machine.journal.noted(machine, runtime)
             if machine.identity.hooks.post_decide:
                 await _tell_decision(machine, runtime)
     return contracts[name]  # type: ignore[index]  # None is never among them
@@ -60,7 +62,7 @@ async def peek(machine: Machine, runtime: Runtime) -> Action | None:
     if machine.pending not in machine.graph.contracts:
         machine.claim("get_next_action")
         try:
-            await next_contract(machine, runtime)
+            await _look_ahead(machine, runtime)
         finally:
             machine.release()
     contract = machine.graph.contracts.get(machine.pending or "")
@@ -72,6 +74,8 @@ async def step(machine: Machine, runtime: Runtime, inputs: Inputs) -> Done | Non
     if not machine.lock.acquire(False):
         raise machine.busy("step")
     try:
+        if machine.journal is not None:
+            await machine.journal.open(machine, runtime)
         contract = _known(machine) or await next_contract(machine, runtime)
         return None if contract is None else await steps.perform(machine, runtime, contract, inputs)
     finally:
@@ -84,8 +88,11 @@ async def open_stream(
     """Open the stream of the next action; one that does not stream, or is not in `only`, is performed."""
     machine.claim("stream")
     try:
+        if machine.journal is not None:
+            await machine.journal.open(machine, runtime)
         contract = await next_contract(machine, runtime)
         streams = contract is not None and contract.action.streaming and (only is None or contract.name in only)
+        streams = streams and contract.options.kind != AT_MOST_ONCE  # type: ignore[union-attr]  # there is one
         if contract is None or not streams:
             done = None if contract is None else await steps.perform(machine, runtime, contract, inputs)
             machine.release()
@@ -98,6 +105,21 @@ async def open_stream(
     return opened
 
 
+async def _look_ahead(machine: Machine, runtime: Runtime) -> None:
+    """Make the choice that leads to what comes next; one that is paid for is saved, so it is owned meanwhile."""
+    journal, choice = machine.journal, machine.graph.choices.get(machine.pending or machine.prior or "")
+    if journal is None or choice is None or choice.pure:
+        await next_contract(machine, runtime)
+        return
+    in_run = journal.held
+    await journal.open(machine, runtime)
+    try:
+        await next_contract(machine, runtime)
+    finally:
+        if not in_run:
+            await journal.close(machine, runtime, machine.standing)
+
+
 async def _chosen(machine: Machine, runtime: Runtime, choice: Choice) -> Decision | None:
     """The decision of a choice that runs somebody's code; None, and halted, while a person has not made it."""
     if machine.awaiting is None:
@@ -105,6 +127,8 @@ async def _chosen(machine: Machine, runtime: Runtime, choice: Choice) -> Decisio
         if isinstance(made, Decision):
             return made
         machine.awaiting = made
+        if machine.journal is not None:
+            await machine.journal.noted(machine, runtime)
     if machine.picked is None:
         machine.status = Status.halted
         machine.halted_by = f"{machine.awaiting.asked_by}, leaving {machine.awaiting.source!r}"

@@ -11,7 +11,7 @@ from enum import StrEnum
 from typing import Any, Final
 
 from agentflow.context import Identity
-from agentflow.errors import BusyError
+from agentflow.errors import ActionTimeoutError, BusyError, UncertainStep
 from agentflow.graph import Graph
 from agentflow.runtime import Lock, new_lock
 from agentflow.select.selector import Decision, PendingChoice
@@ -26,7 +26,8 @@ class Status(StrEnum):
     """How an application stands.
 
     `ready`: it can go on; `running`: a step is being performed; `halted`: a run stopped where it was asked to;
-    `finished`: there is nowhere to go on to; `failed`, `cancelled`: the last step ended so, and is performed again.
+    `finished`: there is nowhere to go on to; `failed`, `cancelled`, `timed_out`: the last step ended so, and is
+    performed again; `uncertain`: it may run once only and may have had its effect, or not.
     """
 
     ready = "ready"
@@ -35,6 +36,8 @@ class Status(StrEnum):
     finished = "finished"
     failed = "failed"
     cancelled = "cancelled"
+    timed_out = "timed_out"
+    uncertain = "uncertain"
 
 
 READY: Final = Status.ready
@@ -48,6 +51,8 @@ class Machine:
             leaves `prior` has not been evaluated.
         awaiting: The choice that a person has to make before it can go on.
         picked: What the person said, until the next run takes it.
+        intent: The action that may run once only and has been begun, until it is committed.
+        journal: What saves the application; None when nobody does.
     """
 
     __slots__ = (
@@ -59,6 +64,8 @@ class Machine:
         "graph",
         "halted_by",
         "identity",
+        "intent",
+        "journal",
         "lock",
         "pending",
         "picked",
@@ -84,6 +91,8 @@ class Machine:
         self.usage_by_action: dict[str, Usage] = {}
         self.awaiting: PendingChoice | None = None
         self.picked: Decision | None = None
+        self.intent: str | None = None
+        self.journal: Any = None
         self._decisions: deque[tuple[int, Decision]] | None = None
         self.lock: Lock = new_lock()
 
@@ -95,6 +104,11 @@ class Machine:
     @status.setter
     def status(self, status: Status) -> None:
         self._status = status
+
+    @property
+    def standing(self) -> str:
+        """The same apart from the step that is being performed, as it is saved."""
+        return self._status.value
 
     # -- one step at a time
 
@@ -128,13 +142,15 @@ class Machine:
         self.pending = None
         if self._status is not READY:
             self._status, self.failure = READY, None
+        if self.intent is not None:
+            self.intent = None
         if self.identity.finished and self.identity.spawning_parent_pointer is None:
             self.identity.finished.clear()
 
     def fail(self, error: BaseException) -> None:
         """The action was not performed to its end: nothing moves, and the failure is recorded."""
         self.failure = error
-        self._status = Status.failed if isinstance(error, Exception) else Status.cancelled
+        self._status = ending(error, self.intent)
 
     def settle_on(self, decision: Decision) -> None:
         """A choice was made about the step that comes next: keep it, so that it is made once."""
@@ -148,7 +164,7 @@ class Machine:
     def replace_state(self, state: State[Any]) -> None:
         """The state was changed from outside, so what was chosen in the old one no longer counts."""
         self.state = state
-        self.awaiting = self.picked = None
+        self.awaiting = self.picked = self.intent = None
         self.identity.finished.clear()
         if self.prior is not None:
             self.pending = None
@@ -156,7 +172,7 @@ class Machine:
     def restart(self) -> None:
         """Go back to the entrypoint; the sequence id goes on."""
         self.prior, self.pending = None, self.entrypoint
-        self.awaiting = self.picked = None
+        self.awaiting = self.picked = self.intent = None
         self._status = Status.ready
 
     # -- remembering
@@ -166,8 +182,27 @@ class Machine:
         """The last decisions, oldest first."""
         return [replace(decision, sequence_id=number) for number, decision in self._decisions or ()]
 
+    def decided(self, sequence_id: int) -> list[Decision]:
+        """The choices that led, or are to lead, to a step."""
+        found: list[Decision] = []
+        for number, decision in reversed(self._decisions or ()):
+            if number < sequence_id:
+                break
+            if number == sequence_id:
+                found.append(decision)
+        return found[::-1]
+
     def count_usage(self, name: str, usages: tuple[Usage, ...]) -> None:
         """Add what model calls used to what the action of that name has used."""
         for usage in usages:
             before = self.usage_by_action.get(name)
             self.usage_by_action[name] = usage if before is None else before + usage
+
+
+def ending(error: BaseException, intent: str | None) -> Status:
+    """How an application stands after a step that ended with an error."""
+    if intent is not None or isinstance(error, UncertainStep):
+        return Status.uncertain
+    if isinstance(error, ActionTimeoutError):
+        return Status.timed_out
+    return Status.failed if isinstance(error, Exception) else Status.cancelled

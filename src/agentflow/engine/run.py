@@ -13,7 +13,7 @@ from typing import Any
 from agentflow.actions import Action
 from agentflow.budget import CURRENT_METER, Meter
 from agentflow.conditions import holds
-from agentflow.engine import flow, rules
+from agentflow.engine import flow, rules, saving
 from agentflow.engine.machine import Machine, Status
 from agentflow.engine.steps import Done, Inputs
 from agentflow.engine.streams import StreamedStep
@@ -162,10 +162,12 @@ class Run:
         await self.close(error)
 
     async def close(self, error: BaseException | None = None) -> None:
-        """End the run, once: tell the hooks, and warn of inputs that nobody took."""
+        """End the run, once: let go of it, tell the hooks, and warn of inputs that nobody took."""
         if not self._told:
             return
         self._told = False
+        if self.machine.journal is not None:
+            await saving.let_go(self.machine, self.runtime, error)
         hooks = self.machine.identity.hooks.post_run_execute_call
         if hooks:
             facts = {"method": self.method, "exception": error, "state": self.machine.state}

@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from agentflow.actions import PLAIN, Action, Contract
+from agentflow.actions import AT_MOST_ONCE, PLAIN, Action, Contract
 from agentflow.context import ApplicationContext
-from agentflow.engine import rules
+from agentflow.engine import once, rules
 from agentflow.engine.guard import guarded
 from agentflow.engine.machine import Machine
 from agentflow.hooks import fire
@@ -30,11 +30,15 @@ async def perform(machine: Machine, runtime: Runtime, contract: Contract, inputs
         if machine.identity.hooks.pre_run_step:
             await announce(machine, runtime, contract, context, bound)
         given = view(machine.state, contract.scope)
+        if machine.journal is not None:
+            await machine.journal.begin()
         if contract.options is PLAIN:
             result, returned = await contract.action.perform(runtime, given, bound)
+        elif contract.options.kind == AT_MOST_ONCE:
+            result, returned = await once.performed(machine, runtime, contract, given, bound)
         else:
             result, returned = await guarded(contract, runtime, given, bound)
-        machine.commit(contract.name, settle(returned, given, machine.state))
+        await commit(machine, runtime, contract, context, settle(returned, given, machine.state))
     except BaseException as error:
         await fail(machine, runtime, contract, context, error)
         raise
@@ -45,6 +49,16 @@ async def perform(machine: Machine, runtime: Runtime, contract: Contract, inputs
     if machine.identity.hooks.post_run_step:
         await report(machine, runtime, contract, context, result, None)
     return contract.action, result, machine.state
+
+
+async def commit(
+    machine: Machine, runtime: Runtime, contract: Contract, context: ApplicationContext, state: State[Any]
+) -> None:
+    """Move the machine on by one step; a saved one first in the store."""
+    if machine.journal is None:
+        machine.commit(contract.name, state)
+    else:
+        await machine.journal.commit(machine, runtime, contract.name, state, context.usages)
 
 
 async def announce(
@@ -92,8 +106,11 @@ async def fail(
     machine: Machine, runtime: Runtime, contract: Contract, context: ApplicationContext, error: BaseException
 ) -> None:
     """Record that an action failed or was cancelled; the application is where it was."""
-    machine.fail(error)
     machine.count_usage(contract.name, context.usages)
+    if machine.sequence_id < (context.sequence_id or 0):  # else it was interrupted after it was committed
+        machine.fail(error)
+        if machine.journal is not None:
+            await machine.journal.failed(machine, runtime, machine.standing, error)
     if not isinstance(error, GeneratorExit):
         where = f"(step {context.sequence_id} of application {context.app_id!r})"
         error.add_note(f"while running '{contract.name}' {where}")

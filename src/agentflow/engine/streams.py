@@ -63,7 +63,8 @@ class StreamedStep:
     async def complete(self, result: Any, state: State[Any]) -> Outcome:
         """End the step well: commit it, then tell the hooks."""
         machine = self.machine
-        machine.commit(self.contract.name, settle(state, self.given, machine.state))
+        settled = settle(state, self.given, machine.state)
+        await steps.commit(machine, self.runtime, self.contract, self.context, settled)
         machine.count_usage(self.contract.name, self.context.usages)
         machine.release()
         await self._tell("post_end_stream")

@@ -7,7 +7,7 @@ What must not live here: saving, or anything about which action runs.
 
 from __future__ import annotations
 
-from agentflow.state.changes import StateDelta, child_view, delta, settle, view, without_history
+from agentflow.state.changes import StateDelta, child_view, compacted, delta, difference, settle, view, without_history
 from agentflow.state.declared import InheritedTyping, Scope, TypingSystem
 from agentflow.state.mapping import Data, State, written_keys
 
@@ -19,7 +19,9 @@ __all__ = [
     "StateDelta",
     "TypingSystem",
     "child_view",
+    "compacted",
     "delta",
+    "difference",
     "settle",
     "view",
     "without_history",

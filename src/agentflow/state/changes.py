@@ -5,12 +5,14 @@ What must not live here: saving what changed.
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from agentflow.errors import ResultError
 from agentflow.state.declared import InheritedTyping, Scope
+from agentflow.state.log import Log
 from agentflow.state.mapping import State, blank
 
 
@@ -93,3 +95,35 @@ def delta(state: State[Any]) -> StateDelta:
 
 def _deleted(state: State[Any]) -> frozenset[str]:
     return delta(state).delete
+
+
+def difference(old: State[Any], new: State[Any]) -> StateDelta:
+    """What makes the values of one state those of another, however it came about."""
+    before, after = old._values, new._values
+    changed = {key: value for key, value in after.items() if key not in before or before[key] is not value}
+    values = {key: value.items() if value.__class__ is Log else value for key, value in changed.items()}
+    return StateDelta(values, {}, frozenset(before.keys() - after.keys()))
+
+
+def compacted(change: StateDelta, base: State[Any]) -> StateDelta:
+    """The same change of `base`, with a list that was set to its old items and more told as what was appended.
+
+    Items count as the old ones when they are the same objects, so nobody's `__eq__` is called.
+    """
+    grown: dict[str, list[Any]] = {}
+    for key, value in change.set.items():
+        tail = _added(base._values.get(key), value) if value.__class__ is list else None
+        if tail is not None:
+            grown[key] = tail
+    if not grown:
+        return change
+    rest = {key: value for key, value in change.set.items() if key not in grown}
+    return StateDelta(rest, {**change.append, **grown}, change.delete)
+
+
+def _added(old: Any, new: list[Any]) -> list[Any] | None:
+    """What a list has after the items of an older one, None when it does not begin with all of them."""
+    before = old.items() if old.__class__ is Log else old
+    if before.__class__ is not list or not before or len(before) > len(new):
+        return None
+    return new[len(before) :] if all(map(operator.is_, before, new)) else None

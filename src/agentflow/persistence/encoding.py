@@ -1,0 +1,157 @@
+"""How a state becomes the texts of a row, and back: deltas, snapshots, large values apart, a checksum over all.
+
+What must not live here: when a row is written (`journal.py`), or how single values become text (`serde`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import zlib
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from agentflow.errors import CorruptRecord, SerializationError
+from agentflow.persistence.records import Key, Row
+from agentflow.persistence.serde import Serde
+from agentflow.state import StateDelta
+
+#: A value whose text is longer (characters) is stored once under its hash, however often it is written.
+LARGE = 64 * 1024
+
+Blobs = dict[str, str]
+_compact = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), check_circular=False).encode
+
+
+def encode_change(serde: Serde, key: Key, number: int, change: StateDelta) -> tuple[str, Blobs]:
+    """The text of a change, and the large values that it points to.
+
+    Raises:
+        SerializationError: A value cannot be saved; the message names its key path and its type.
+    """
+    blobs: Blobs = {}
+    parts: dict[str, Any] = {}
+    for name, values in (("set", change.set), ("append", change.append)):
+        for where, value in values.items():
+            text = _text(serde, value, f"state[{where!r}]")
+            if len(text) > LARGE:
+                digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+                blobs[digest] = serde.seal(text, ("blob", digest))
+                parts.setdefault(f"large_{name}", {})[where] = _compact(digest)
+            else:
+                parts.setdefault(name, {})[where] = text
+    sections = [f"{_compact(name)}:{{{_members(texts)}}}" for name, texts in parts.items()]
+    if change.delete:
+        sections.append(f'"delete":{_compact(sorted(change.delete))}')
+    return serde.seal(f"{{{','.join(sections)}}}", (*key, number)), blobs
+
+
+def decode_change(serde: Serde, key: Key, number: int, text: str, blob: Callable[[str], str | None]) -> StateDelta:
+    """The change that a text holds.
+
+    Raises:
+        CorruptRecord: It is damaged, or a large value that it points to is gone.
+    """
+    found = serde.parse(serde.unseal(text, (*key, number)), "delta")
+    if not isinstance(found, dict) or found.keys() - _SECTIONS.keys():
+        raise CorruptRecord("a saved change has unknown sections.")
+    if not all(isinstance(found.get(name, kind()), kind) for name, kind in _SECTIONS.items()):
+        raise CorruptRecord("a section of a saved change has the wrong form.")
+    values: dict[str, dict[str, Any]] = {"set": {}, "append": {}}
+    for name, section in values.items():
+        section.update({k: serde.decode(plain, f"state[{k!r}]") for k, plain in found.get(name, {}).items()})
+        for where, digest in found.get(f"large_{name}", {}).items():
+            section[where] = _large(serde, digest, blob, f"state[{where!r}]")
+    if not all(isinstance(items, list) for items in values["append"].values()):
+        raise CorruptRecord("what a saved change appends is no list.")
+    return StateDelta(values["set"], values["append"], frozenset(map(str, found.get("delete", ()))))
+
+
+_SECTIONS: dict[str, type] = {"set": dict, "append": dict, "large_set": dict, "large_append": dict, "delete": list}
+
+
+def apply(change: StateDelta, values: dict[str, Any]) -> None:
+    """Make the change in plain values."""
+    for key in change.delete:
+        values.pop(key, None)
+    values.update(change.set)
+    for key, items in change.append.items():
+        before = values.get(key, [])
+        if not isinstance(before, list):
+            raise CorruptRecord(f"a saved change appends to state[{key!r}], which is no list.")
+        before.extend(items)  # nobody else has this list: it came out of the store just now
+        values[key] = before
+
+
+def encode_facts(serde: Serde, key: Key, number: int, facts: Mapping[str, Any]) -> str:
+    """The text of facts beside the state: decisions, usage, a position."""
+    return serde.seal(_text(serde, dict(facts), "the record of this step"), (*key, number))
+
+
+def decode_facts(serde: Serde, key: Key, number: int, text: str) -> dict[str, Any]:
+    """The facts that a text holds.
+
+    Raises:
+        CorruptRecord: It is damaged.
+    """
+    found = serde.decode(serde.parse(serde.unseal(text, (*key, number)), "facts"), "facts") if text else {}
+    if not isinstance(found, dict):
+        raise CorruptRecord("saved facts have the wrong form.")
+    return found
+
+
+def sealed_row(
+    number: int, action: str | None, delta: str, snapshot: str | None, facts: str, blobs: Mapping[str, str]
+) -> Row:
+    """A row with its checksum."""
+    bare = Row(number, action, delta, snapshot, facts, tuple(blobs))
+    return Row(number, action, delta, snapshot, facts, tuple(blobs), checksum(bare))
+
+
+def checksum(row: Row) -> int:
+    """The checksum that belongs to the texts of a row."""
+    total = 0
+    for text in (str(row.sequence_id), row.action or "", row.delta, row.snapshot or "", row.facts):
+        total = zlib.crc32(text.encode("utf-8", "surrogatepass"), total)
+    return total
+
+
+def check(key: Key, row: Row) -> None:
+    """See that nobody changed a row.
+
+    Raises:
+        CorruptRecord: Somebody, or something, did.
+    """
+    if checksum(row) != row.checksum:
+        raise damaged(key, row.sequence_id, "its checksum does not fit")
+
+
+def damaged(key: Key, number: int | None, why: str) -> CorruptRecord:
+    """The error of a record that cannot be read, and what to do about it."""
+    return CorruptRecord(
+        f"the saved step {number} of application {key.app_id!r} is damaged ({why}): `agentflow runs doctor` shows the "
+        "last good one, and a fork from there goes on.",
+        key.app_id,
+        number,
+    )
+
+
+def _text(serde: Serde, value: Any, where: str) -> str:
+    try:
+        return _compact(serde.encode(value, where))
+    except (ValueError, RecursionError) as error:
+        raise SerializationError(f"{where} cannot be saved ({error}): keep plain values in it.") from error
+
+
+def _members(texts: Mapping[str, str]) -> str:
+    return ",".join(f"{_compact(where)}:{text}" for where, text in texts.items())
+
+
+def _large(serde: Serde, digest: object, blob: Callable[[str], str | None], where: str) -> Any:
+    sealed = blob(str(digest))
+    if sealed is None:
+        raise CorruptRecord(f"the large value of {where} is gone.")
+    text = serde.unseal(sealed, ("blob", str(digest)))
+    if hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest() != digest:
+        raise CorruptRecord(f"the large value of {where} is not the one that was saved.")
+    return serde.decode(serde.parse(text, where), where)

@@ -1,0 +1,311 @@
+"""Journal: one application's side of the commit protocol, from its claim to its release.
+
+The order of a run: claim, then for each step the choice (if it runs code), the intent (if the action may run once
+only), the action, the commit; then the release. Nothing moves in memory before it is committed. What must not live
+here: encoding (`ledger.py`), SQL, or anything about actions.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar
+
+from agentflow.errors import ConflictError, HeldError, StoreError
+from agentflow.persistence import leases
+from agentflow.persistence.backlog import Backlog
+from agentflow.persistence.failpoints import reach
+from agentflow.persistence.ledger import Ledger
+from agentflow.persistence.owner import holds, lets_go, new_owner
+from agentflow.persistence.persister import Persister
+from agentflow.persistence.records import Claim, Head, Key, Mark, Pointer, Row
+from agentflow.persistence.resuming import Fit, Progress, Resumed, put, read
+from agentflow.persistence.serde import Serde
+from agentflow.persistence.terms import Terms
+from agentflow.runtime import BLOCKING, Runtime
+from agentflow.state import State, TypingSystem
+from agentflow.usage import Usage
+
+T = TypeVar("T")
+
+
+class Journal:
+    """What saves one application object.
+
+    Args:
+        persister: Where to.
+        key: Which application.
+        terms: How.
+        serde: How its values become text.
+        typing: What its state is declared to be.
+        fit: How what is saved is fitted to the graph.
+        spawn: The step that spawned it.
+        adopt: Whether an application that exists already is simply gone on with.
+
+    Attributes:
+        attempt: The attempt at the step that comes next, 1 for the first.
+    """
+
+    def __init__(
+        self,
+        persister: Persister,
+        key: Key,
+        terms: Terms,
+        serde: Serde,
+        typing: TypingSystem | None = None,
+        fit: Fit | None = None,
+        spawn: Pointer | None = None,
+        adopt: bool = False,
+    ) -> None:
+        self.persister = persister
+        self.key = key
+        self.terms = terms
+        self.typing = typing
+        self.fit = fit or Fit()
+        self.spawn = spawn
+        self.attempt = 1
+        self._adopt = adopt
+        self._ledger = Ledger(key, serde)
+        self._head: Head | None = None  # as it was last seen; None before there is one
+        self._owner = ""
+        self._stale = False  # the store may be a step of this object's own ahead
+        self._started = 0.0
+        self._renewed = 0.0
+        self._backlog = Backlog()
+
+    # -- claiming
+
+    @property
+    def held(self) -> bool:
+        """Whether this object is the one that may commit."""
+        return bool(self._owner)
+
+    async def open(self, progress: Progress, runtime: Runtime) -> None:
+        """Become the one who may commit, unless that is so already; then nobody else runs the application.
+
+        Raises:
+            HeldError: Somebody else runs it.
+            ConflictError: Somebody else has moved it on.
+            StoreError: The store cannot be reached.
+        """
+        if self._owner and not self._stale:
+            return
+        reach("before-claim")
+        owner = self._owner or new_owner()
+        holds(owner)
+        try:
+            head = await self._claimed(progress, runtime, owner)
+        except BaseException:
+            lets_go(owner)
+            raise
+        before, self._head, self._owner = self._head, head, owner
+        self._renewed, self.attempt = time.monotonic(), head.attempt
+        leases.keep(self)
+        reach("after-claim")
+        if before is None and head.epoch == 1:
+            self._ledger.began(progress.state, head.mark.position)
+        elif self._must_reload(before, head, progress):
+            await self.reload(progress, runtime)
+
+    def _must_reload(self, before: Head | None, head: Head, progress: Progress) -> bool:
+        """Whether others did anything since; a choice or a change at the same step is simply taken over."""
+        if self._stale or before is None or head.sequence_id != progress.sequence_id:
+            return True
+        return head.mark.position != self._ledger.position
+
+    async def _claimed(self, progress: Progress, runtime: Runtime, owner: str) -> Head:
+        terms, head = self.terms, self._head
+        any_head = self._stale or self._adopt or terms.on_conflict != "raise"
+        claim = Claim(
+            owner,
+            terms.lease_seconds,
+            None if any_head else progress.sequence_id,
+            self._ledger.birth(progress, self.spawn) if head is None else None,
+            terms.on_conflict == "takeover" or self._stale,
+        )
+        deadline, pause = time.monotonic() + terms.wait_seconds, 0.005
+        while True:
+            try:
+                return await self._store(runtime, self.persister.claim, self.key, claim)
+            except HeldError:
+                if terms.on_conflict != "wait" or time.monotonic() > deadline:
+                    raise
+            await runtime.sleep(pause)
+            pause = min(pause * 2, 0.25)
+
+    async def reload(self, progress: Progress, runtime: Runtime) -> None:
+        """Take the newest state from the store.
+
+        Raises:
+            ConflictError: The application is not there any more.
+            CorruptRecord: It is damaged.
+            GraphMismatch: It does not fit the graph.
+        """
+        resumed = await self._store(runtime, self._read)
+        put(resumed, progress, Fit(self.fit.migrations, self.fit.upgrade_state))
+        self.took(resumed)
+
+    def took(self, resumed: Resumed) -> None:
+        """Know the application as it was read."""
+        self._head, self.attempt, self._stale = resumed.head, resumed.head.attempt, False
+        self._ledger.took(resumed)
+
+    def _read(self) -> Resumed:
+        head = self.persister.head(self.key)
+        if head is None:
+            gone = f"application {self.key.app_id!r} is not in the store (any more): build it anew."
+            raise ConflictError(gone, self.key.app_id)
+        return read(self.persister, head, self._ledger.serde, self.typing, self.fit)
+
+    async def close(self, progress: Progress, runtime: Runtime, status: str) -> None:
+        """Write out what is held back, and let others run the application.
+
+        Raises:
+            StoreError: What was held back could not be written.
+        """
+        if not self._owner:
+            return
+        try:
+            await self._flushed(runtime)
+            mark = self._ledger.mark(progress, status) if not self._stale else None
+            assert self._head is not None
+            reach("before-release")
+            with contextlib.suppress(StoreError):  # the lease runs out by itself, and every step is committed
+                await self._store(runtime, self.persister.release, self.key, self._head.epoch, mark)
+                self._ledger.position = self._ledger.position if mark is None else mark.position
+            reach("after-release")
+        finally:
+            self._let_go()
+
+    def _let_go(self) -> None:
+        leases.drop(self)
+        lets_go(self._owner)
+        self._owner = ""
+
+    # -- one step
+
+    async def begin(self) -> None:
+        """An action is about to be performed."""
+        self._started = time.perf_counter()
+
+    async def noted(self, progress: Progress, runtime: Runtime, what: str = "decision") -> None:
+        """Save where the application stands: a choice that was made, an intent, a change from outside.
+
+        Raises:
+            ConflictError: Somebody else has taken the application over.
+        """
+        reach(f"before-{what}")
+        await self._note(progress, runtime, "ready", failed=False)
+        reach(f"after-{what}")
+
+    async def changed(self, progress: Progress, runtime: Runtime) -> None:
+        """Save what was changed from outside."""
+        self._ledger.amended(progress.state)
+        await self.noted(progress, runtime)
+
+    async def commit(
+        self, progress: Progress, runtime: Runtime, name: str, state: State[Any], usages: tuple[Usage, ...] = ()
+    ) -> None:
+        """Commit a step, and then move the machine.
+
+        Raises:
+            SerializationError: A value cannot be saved; nothing was written.
+            ConflictError: Somebody else has taken the application over; nothing was written.
+            StoreError: The store cannot be reached, and does not hold the step.
+        """
+        reach("after-effect")
+        row, blobs, mark = self._ledger.step(progress, name, state, usages, self._started, self.attempt)
+        interrupted = None
+        if self.terms.mode == "fast":
+            self._backlog.add(row, blobs, mark)
+        else:
+            interrupted = await self._written(runtime, row, blobs, mark)
+        progress.commit(name, state)
+        self._ledger.settled(row, mark, state)
+        self.attempt = 1
+        if interrupted is not None:
+            raise interrupted
+        if self._backlog.is_full:
+            await self._flushed(runtime)
+
+    async def _written(self, runtime: Runtime, row: Row, blobs: Mapping[str, str], mark: Mark) -> BaseException | None:
+        """Write a step; the interruption that came after it was written, if one did."""
+        try:
+            await self._store(runtime, self._commit, (row,), mark, blobs)
+        except ConflictError:
+            self._let_go()
+            raise
+        except BaseException as error:
+            if not await self._landed(runtime, row):
+                raise
+            return None if isinstance(error, StoreError) else error
+        return None
+
+    def _commit(self, rows: Sequence[Row], mark: Mark, blobs: Mapping[str, str]) -> None:
+        assert self._head is not None
+        self.persister.commit(self.key, self._head.epoch, rows, mark, blobs, self.terms.mode == "durable")
+        reach("after-commit")
+
+    async def _landed(self, runtime: Runtime, row: Row) -> bool:
+        """Whether a commit whose answer never came is in the store."""
+        assert self._head is not None
+        self._stale = True  # until that is known, the store is looked at before the next step
+        try:
+            head = await self._store(runtime, self.persister.head, self.key)
+        except StoreError:
+            return False
+        self._stale = False
+        return head is not None and (head.epoch, head.sequence_id) == (self._head.epoch, row.sequence_id)
+
+    async def failed(self, progress: Progress, runtime: Runtime, status: str, error: BaseException) -> None:
+        """Record that the step was not performed to its end; nothing moves.
+
+        What the store says to that is of no interest beside the error that is on its way.
+        """
+        if not self._owner or self._stale:
+            return
+        self._ledger.error = f"{type(error).__name__}: {error}"[:2000]
+        try:
+            await self._note(progress, runtime, status, failed=True)
+            self.attempt += 1
+        except ConflictError:
+            self._stale = True  # a commit of this object landed while it was interrupted, or somebody took over
+        except StoreError:
+            pass
+
+    async def _note(self, progress: Progress, runtime: Runtime, status: str, *, failed: bool) -> None:
+        await self._flushed(runtime)
+        assert self._head is not None
+        mark, durable = self._ledger.mark(progress, status), self.terms.mode == "durable"
+        about = (self.key, self._head.epoch, progress.sequence_id, mark, failed, durable)
+        try:
+            await self._store(runtime, self.persister.note, *about)
+        except ConflictError:
+            if not failed:
+                self._let_go()
+            raise
+        self._ledger.position = mark.position
+
+    async def _flushed(self, runtime: Runtime) -> None:
+        if self._backlog:
+            try:
+                await self._store(runtime, self._backlog.write, self._commit)
+            except BaseException:
+                self._stale = True  # what is in memory is further than the store
+                raise
+
+    async def _store(self, runtime: Runtime, verb: Callable[..., T], /, *args: Any) -> T:
+        if self.persister.waits and runtime is not BLOCKING:
+            return await runtime.complete(verb, *args)
+        return verb(*args)
+
+    def look(self) -> None:
+        """Renew the lease if it is time to, and write out what has been held back too long; called from a thread."""
+        if self._backlog.is_overdue:
+            self._backlog.write_later_errors(self._commit)
+        now, head = time.monotonic(), self._head
+        if head is not None and self._owner and now - self._renewed > self.terms.lease_seconds / 3:
+            self._renewed = now
+            with contextlib.suppress(StoreError):  # the lease is a courtesy; the epoch is what counts
+                self.persister.renew(self.key, head.epoch, self.terms.lease_seconds)

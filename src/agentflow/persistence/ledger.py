@@ -1,0 +1,117 @@
+"""Ledger: what a store holds of one application, and the rows that make it hold the next step.
+
+What must not live here: when anything is written (`journal.py`).
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Any, Final
+
+from agentflow.persistence.encoding import encode_change, encode_facts, sealed_row
+from agentflow.persistence.reading import encode_position, plain_decision, plain_usage
+from agentflow.persistence.records import Birth, Key, Mark, Pointer, Row
+from agentflow.persistence.resuming import Progress, Resumed, plain_position
+from agentflow.persistence.serde import Serde
+from agentflow.state import State, StateDelta, compacted, delta, difference
+from agentflow.usage import Usage, total
+
+#: A snapshot is written when the changes since the last one are as long as it is, and at least this many characters.
+SNAPSHOT_AT: Final = 64 * 1024
+
+Encoded = tuple[Row, dict[str, str], Mark]
+
+
+class Ledger:
+    """Knows the last state that was saved, so that only what changed is written.
+
+    Attributes:
+        position: Where the store says that the application stands.
+        error: Why the last attempt failed, as text.
+    """
+
+    def __init__(self, key: Key, serde: Serde) -> None:
+        self.key = key
+        self.serde = serde
+        self.position = ""
+        self.error: str | None = None
+        self._saved: State[Any] | None = None
+        self._amended = False
+        self._base = self._grown = 0
+
+    # -- what is written
+
+    def birth(self, progress: Progress, spawn: Pointer | None) -> Birth:
+        """What makes the application: the state it starts from, whole."""
+        number = progress.sequence_id
+        text, blobs = encode_change(self.serde, self.key, number, StateDelta(progress.state.get_all()))
+        self._base, self._grown = len(text), 0
+        row = sealed_row(number, None, text, text, "", blobs)
+        graph = " ".join(sorted(action.name for action in progress.graph.actions))
+        return Birth(row, self.mark(progress, "ready"), None, spawn, graph, blobs)
+
+    def step(
+        self, progress: Progress, name: str, state: State[Any], usages: tuple[Usage, ...], started: float, attempt: int
+    ) -> Encoded:
+        """What saves a step: its row, its large values, and where the application stands after it.
+
+        Raises:
+            SerializationError: A value cannot be saved.
+        """
+        assert self._saved is not None
+        number = progress.sequence_id + 1
+        change = compacted(difference(self._saved, state) if self._amended else delta(state), self._saved)
+        text, blobs = encode_change(self.serde, self.key, number, change)
+        snapshot = None
+        if self._grown + len(text) >= max(SNAPSHOT_AT, self._base):
+            snapshot, large = encode_change(self.serde, self.key, number, StateDelta(state.get_all()))
+            blobs |= large
+        facts = self._facts(progress, number, usages, started, attempt)
+        position = {"prior": name, "next": None, "entry": progress.entrypoint}
+        mark = Mark(encode_position(self.serde, self.key, position), "ready")
+        return sealed_row(number, name, text, snapshot, facts, blobs), blobs, mark
+
+    def mark(self, progress: Progress, status: str) -> Mark:
+        """Where the application stands now, between two steps."""
+        amended = None
+        if self._amended and self._saved is not None:
+            change = difference(self._saved, progress.state)
+            amended = {"set": dict(change.set), "delete": sorted(change.delete)}
+        position = plain_position(progress, amended, self.error)
+        return Mark(encode_position(self.serde, self.key, position), status)
+
+    # -- what is known
+
+    def began(self, state: State[Any], position: str) -> None:
+        """The application was made with this state."""
+        self._saved, self._amended, self.position = state, False, position
+
+    def took(self, resumed: Resumed) -> None:
+        """The application was read."""
+        self._saved, self._amended = resumed.saved, resumed.saved is not resumed.state
+        self._base, self._grown = resumed.base, resumed.grown
+        self.position, self.error = resumed.head.mark.position, None
+
+    def settled(self, row: Row, mark: Mark, state: State[Any]) -> None:
+        """The step was saved."""
+        self._saved, self._amended, self.error = state, False, None
+        self.position = mark.position
+        if row.snapshot is None:
+            self._grown += len(row.delta)
+        else:
+            self._base, self._grown = len(row.snapshot), 0
+
+    def amended(self, state: State[Any]) -> None:
+        """The state was changed from outside."""
+        self._amended = self._amended or state is not self._saved
+
+    def _facts(self, progress: Progress, number: int, usages: tuple[Usage, ...], started: float, attempt: int) -> str:
+        facts: dict[str, Any] = {"duration": round(time.perf_counter() - started, 6)}
+        decisions = progress.decided(number)
+        if decisions:
+            facts["decisions"] = [plain_decision(each) for each in decisions]
+        if usages:
+            facts["usage"] = plain_usage(total(usages))
+        if attempt > 1:
+            facts["attempt"] = attempt
+        return encode_facts(self.serde, self.key, number, facts)

@@ -1,0 +1,206 @@
+"""Reading an application back: its state after any step, through the steps of whatever it was forked from.
+
+What must not live here: writing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Any
+
+from agentflow.errors import ConflictError, CorruptRecord
+from agentflow.persistence.encoding import (
+    apply,
+    check,
+    damaged,
+    decode_change,
+    decode_facts,
+    encode_change,
+    encode_facts,
+    sealed_row,
+)
+from agentflow.persistence.records import Birth, Head, Key, Loaded, Mark, Pointer, Row, StepRecord
+from agentflow.persistence.serde import Serde
+from agentflow.select.selector import Decision
+from agentflow.state import State, StateDelta
+from agentflow.usage import NOTHING, Usage
+
+if TYPE_CHECKING:
+    from agentflow.persistence.persister import Persister
+
+
+@dataclass(slots=True)
+class Restored:
+    """An application as it was after a step.
+
+    Attributes:
+        values: The state.
+        row: The last row that was read.
+        base: Characters of the snapshot it was read from.
+        grown: Characters of the changes since.
+    """
+
+    values: dict[str, Any]
+    row: Row
+    base: int = 0
+    grown: int = 0
+
+
+def restore(persister: Persister, key: Key, upto: int, serde: Serde | None = None) -> Restored:
+    """The state of an application after the step `upto`.
+
+    Raises:
+        CorruptRecord: A record that it takes is damaged or gone.
+    """
+    serde = serde or persister.serde
+    rows = persister.trail(key, upto)
+    if not rows or rows[-1].sequence_id != upto:
+        raise damaged(key, upto, "it is not there")
+    first = rows[0]
+    if first.snapshot is None:
+        head = persister.head(key)
+        if head is None or head.fork is None:
+            raise damaged(key, first.sequence_id, "there is no snapshot to begin with")
+        found = restore(persister, head.fork.key, head.fork.sequence_id, serde)
+    else:
+        found = Restored({}, first, len(first.snapshot))
+    for row in rows:
+        _replay(persister, serde, key, row, found)
+    found.row = rows[-1]
+    return found
+
+
+def _replay(persister: Persister, serde: Serde, key: Key, row: Row, found: Restored) -> None:
+    check(key, row)
+    text = row.delta if row.snapshot is None else row.snapshot
+    try:
+        change = decode_change(serde, key, row.sequence_id, text, persister.blob)
+        if row.snapshot is not None:
+            found.values = dict(change.set)
+        else:
+            apply(change, found.values)
+            found.grown += len(text)
+    except CorruptRecord as error:
+        raise damaged(key, row.sequence_id, str(error)) from error
+
+
+def position_of(serde: Serde, head: Head) -> dict[str, Any]:
+    """Where an application stands, decoded.
+
+    Raises:
+        CorruptRecord: That is damaged.
+    """
+    try:
+        return decode_facts(serde, head.key, _MARK, head.mark.position)
+    except CorruptRecord as error:
+        raise damaged(head.key, head.sequence_id, f"where it stands: {error}") from error
+
+
+def encode_position(serde: Serde, key: Key, position: dict[str, Any]) -> str:
+    """The text of where an application stands."""
+    return encode_facts(serde, key, _MARK, position)
+
+
+def amendment(position: Mapping[str, Any]) -> StateDelta:
+    """What was changed in the state from outside since the last step."""
+    plain = position.get("amended") or {}
+    return StateDelta(plain.get("set", {}), {}, frozenset(plain.get("delete", ())))
+
+
+_MARK = -99  # in the place of a step's number
+
+
+def loaded(persister: Persister, key: Key, number: int | None) -> Loaded | None:
+    """What `Persister.load` gives."""
+    head = persister.head(key)
+    if head is None or (number is not None and number > head.sequence_id):
+        return None
+    upto = head.sequence_id if number is None else number
+    found = restore(persister, key, upto)
+    position = position_of(persister.serde, head) if upto == head.sequence_id else {}
+    apply(amendment(position), found.values)
+    return {
+        "partition_key": head.partition_key,
+        "app_id": key.app_id,
+        "sequence_id": upto,
+        "position": found.row.action if found.row.action is not None else position.get("prior"),
+        "state": State(found.values),
+        "created_at": found.row.created_at,
+        "status": head.status if upto == head.sequence_id else "completed",
+    }
+
+
+def recorded(persister: Persister, key: Key, row: Row) -> StepRecord:
+    """A row of the history, decoded; a damaged one says so."""
+    try:
+        check(key, row)
+        change = decode_change(persister.serde, key, row.sequence_id, row.delta, persister.blob)
+        facts = decode_facts(persister.serde, key, row.sequence_id, row.facts)
+        return StepRecord(
+            row.sequence_id,
+            row.action,
+            change,
+            tuple(decisions_from(facts.get("decisions", ()))),
+            usage_from(facts.get("usage")),
+            float(facts.get("duration", 0.0)),
+            int(facts.get("attempt", 1)),
+            row.created_at,
+        )
+    except (CorruptRecord, TypeError, ValueError) as error:
+        return StepRecord(row.sequence_id, row.action, StateDelta(), created_at=row.created_at, problem=str(error))
+
+
+def forked(persister: Persister, source: Key, number: int | None, new: Key) -> Birth:
+    """What makes a fork of an application after a step.
+
+    Raises:
+        ConflictError: There is no such application or step.
+    """
+    head = persister.head(source)
+    if head is None:
+        raise ConflictError(f"there is no application {source.app_id!r} to fork.", source.app_id)
+    at = head.sequence_id if number is None else number
+    rows = persister.trail(source, at)
+    if not rows or rows[-1].sequence_id != at:
+        raise ConflictError(f"application {source.app_id!r} has no step {at} to fork from.", source.app_id, at)
+    serde = persister.serde
+    position = position_of(serde, head) if at == head.sequence_id else {}
+    if at != head.sequence_id:
+        entry = position_of(serde, head).get("entry")
+        position = {"prior": rows[-1].action, "entry": entry, "next": None if rows[-1].action else entry}
+    delta, blobs = encode_change(serde, new, at, amendment(position))  # what was changed from outside is in no row yet
+    row = sealed_row(at, None, delta, None, encode_facts(serde, new, at, {}), blobs)
+    for passing in ("amended", "intent"):
+        position.pop(passing, None)
+    mark = Mark(encode_position(serde, new, position), "ready")
+    return Birth(row, mark, Pointer(source, at), None, head.graph, blobs)
+
+
+_DECISION = {field.name for field in fields(Decision)}
+_USAGE = {field.name for field in fields(Usage)}
+
+
+def decisions_from(plain: Iterable[Any]) -> list[Decision]:
+    """Decisions out of their plain form; what a newer version added is left out."""
+    return [
+        Decision(**{**{k: v for k, v in each.items() if k in _DECISION}, "targets": tuple(each.get("targets", ()))})
+        for each in plain
+    ]
+
+
+def plain_decision(decision: Decision) -> dict[str, Any]:
+    """A decision as plain values."""
+    plain = {name: getattr(decision, name) for name in _DECISION}
+    raw = plain["raw"]
+    return {**plain, "targets": list(decision.targets), "raw": None if raw is None else str(raw)}
+
+
+def usage_from(plain: Any) -> Usage:
+    """Usage out of its plain form."""
+    return Usage(**{k: v for k, v in plain.items() if k in _USAGE}) if isinstance(plain, dict) else NOTHING
+
+
+def plain_usage(usage: Usage) -> dict[str, Any]:
+    """Usage as plain values."""
+    return {name: getattr(usage, name) for name in sorted(_USAGE)}

@@ -1,0 +1,124 @@
+"""Where a built application begins: in a store, at its entrypoint, or as a fork; and what will save it.
+
+What must not live here: the commit protocol (`journal.py`), or the builder's own checks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from agentflow.errors import BuildError
+from agentflow.persistence.journal import Journal
+from agentflow.persistence.persister import Persister
+from agentflow.persistence.records import Key, Pointer
+from agentflow.persistence.resuming import Fit, Progress, Resumed, put, read
+from agentflow.persistence.serde import Serde, types_of
+from agentflow.persistence.terms import Terms
+from agentflow.runtime import BLOCKING, Runtime
+from agentflow.state import TypingSystem
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """What an application is initialised from.
+
+    Attributes:
+        initializer: Where it is loaded from.
+        default_state: What it starts with when nothing is saved.
+        default_entrypoint: Where it starts then.
+        fork_from: Another application, and one of its steps or None for the last, that it goes on from.
+        fit: How what is saved is fitted to the graph.
+    """
+
+    initializer: Any
+    default_state: Mapping[str, Any] = field(default_factory=dict)
+    default_entrypoint: str | None = None
+    fork_from: tuple[Key, int | None] | None = None
+    fit: Fit = field(default_factory=Fit)
+
+
+@dataclass(frozen=True, slots=True)
+class Saving:
+    """What saves an application, and on which terms."""
+
+    persister: Any
+    terms: Terms
+
+
+def serde_for(persister: Persister, typing: TypingSystem | None) -> Serde:
+    """How a persister's values become text, with the types that the graph's own state declares."""
+    if typing is None:
+        return persister.serde
+    return persister.serde.with_types(types_of(typing.state_type))
+
+
+def journal_of(
+    saving: Saving | None, key: Key, typing: TypingSystem | None, fit: Fit | None, spawn: Pointer | None
+) -> Any:
+    """What saves the application; None when nobody does."""
+    if saving is None:
+        return None
+    persister = saving.persister
+    if isinstance(persister, Persister):
+        return Journal(persister, key, saving.terms, serde_for(persister, typing), typing, fit, spawn)
+    from agentflow.persistence.foreign import ForeignJournal
+
+    return ForeignJournal(persister, key)
+
+
+async def found(runtime: Runtime, source: Source, key: Key, typing: TypingSystem | None) -> Resumed | None:
+    """What is saved of an application; None when nothing is.
+
+    A fork that has been saved under its own id goes on as itself.
+
+    Raises:
+        ConflictError: There is nothing to fork from.
+        CorruptRecord: What is saved is damaged.
+    """
+    initializer = source.initializer
+    if not isinstance(initializer, Persister):
+        from agentflow.persistence.foreign import loaded_from
+
+        return await loaded_from(runtime, initializer, source, key, typing)
+
+    def look() -> Resumed | None:
+        head = initializer.head(key)
+        if head is None and source.fork_from is not None:
+            origin, step = source.fork_from
+            head = initializer.fork(origin.app_id, key.app_id, step, origin.partition, key.partition)
+        return None if head is None else read(initializer, head, serde_for(initializer, typing), typing, source.fit)
+
+    if initializer.waits and runtime is not BLOCKING:
+        return await runtime.complete(look)
+    return look()
+
+
+def placed(resumed: Resumed, progress: Progress, source: Source, journal: Any) -> None:
+    """Have a machine go on with what was found, and its journal know that.
+
+    Raises:
+        GraphMismatch: It does not fit the graph.
+    """
+    put(resumed, progress, source.fit)
+    if isinstance(journal, Journal) and journal.persister is source.initializer:
+        journal.took(resumed)
+
+
+def checked(persister: Any, verb: str) -> Any:
+    """A persister, or something of the older load/save shape.
+
+    Raises:
+        BuildError: It is neither.
+    """
+    wanted = ("load",) if verb == "initialize_from" else ("save",)
+    if isinstance(persister, str):
+        from agentflow.persistence import persister_from
+
+        return persister_from(persister)
+    if isinstance(persister, Persister):
+        return persister
+    if isinstance(persister, type) or not all(callable(getattr(persister, name, None)) for name in wanted):
+        raise BuildError(f"{verb}() takes a persister, such as SQLitePersister('agents.db'), not {persister!r}.")
+    return persister
