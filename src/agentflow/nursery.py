@@ -10,8 +10,8 @@ import contextvars
 import queue
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Iterator
+from concurrent.futures import BrokenExecutor, Executor, Future, ThreadPoolExecutor
 from concurrent.futures import CancelledError as FutureCancelled
-from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
@@ -183,7 +183,12 @@ def _submit(pool: Executor, index: int, job: Job, stop: Stop) -> Future[Any]:
     if isinstance(pool, ThreadPoolExecutor):
         return pool.submit(contextvars.copy_context().run, _drive, index, job, stop)
     function, arguments = job.portable()
-    return pool.submit(function, *arguments)
+    try:
+        return pool.submit(function, *arguments)
+    except BrokenExecutor as error:  # it broke with an earlier task, and this one is told the same way
+        refused: Future[Any] = Future()
+        refused.set_exception(error)
+        return refused
 
 
 def _drive(index: int, job: Job, stop: Stop) -> Any:

@@ -19,6 +19,12 @@ def refuse(state: State) -> State:
     raise Unsendable("a", "b")
 
 
+@action(reads=["number"], writes=["square"])
+def die(state: State) -> State:
+    """End the worker, as running out of memory does."""
+    os._exit(1)
+
+
 class Unsendable(Exception):
     """litellm's errors are of this kind: unpickling one breaks a process pool."""
 

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import get_context
+from types import ModuleType
 from typing import Any
 
 import pytest
 
 from agentflow import ApplicationBuilder, State, action, expr, when
+from agentflow.actions.absent import AbsentAction
 from agentflow.errors import BuildError, RunError, SerializationError
 from agentflow.parallel import MapStates
 from tests.parallel import remote_actions
@@ -69,6 +73,63 @@ def test_an_action_that_cannot_be_sent_is_explained(pool: ProcessPoolExecutor) -
         SerializationError, match="could not send the task '0-0' to another process.*top level of a module"
     ):
         squares_of(local, pool).run()
+
+
+def module_here_alone(monkeypatch: pytest.MonkeyPatch, name: str) -> Any:
+    """A module that this process has and the pool's cannot import, with an action of its own."""
+
+    def square(state: State) -> State:
+        return state.update(square=state["number"] ** 2)
+
+    square.__module__, square.__qualname__ = name, "square"
+    module: Any = ModuleType(name)
+    module.square = action(reads=["number"], writes=["square"])(square)
+    monkeypatch.setitem(sys.modules, name, module)
+    return module.square
+
+
+def test_an_action_that_a_worker_cannot_import_is_explained_and_leaves_the_pool_alive(
+    pool: ProcessPoolExecutor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(SerializationError, match="'square' cannot be found.*No module named 'only_here'.*PYTHONPATH"):
+        squares_of(module_here_alone(monkeypatch, "only_here"), pool).run()
+    assert [1, 4, 9] == squares_of(remote_actions.square, pool).run()[2]["squares"]
+
+
+def test_an_action_that_a_worker_has_no_name_for_is_explained(
+    pool: ProcessPoolExecutor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def later(state: State) -> State:
+        return state.update(square=0)
+
+    later.__module__, later.__qualname__ = remote_actions.__name__, "later"
+    monkeypatch.setattr(remote_actions, "later", action(reads=["number"], writes=["square"])(later), raising=False)
+    with pytest.raises(SerializationError, match=r"'later' cannot be found.*'tests.parallel.remote_actions' has no"):
+        squares_of(remote_actions.later, pool).run()  # type: ignore[attr-defined]
+
+
+def test_an_absent_action_keeps_its_error_for_whoever_performs_it() -> None:
+    absent = AbsentAction("draft", "the module 'gone' has no action 'draft' there")
+    app = ApplicationBuilder().with_actions(absent).with_entrypoint("draft").build()
+    with pytest.raises(SerializationError, match="action 'draft' cannot be found"):
+        app.step()
+    assert "the module 'gone' has no action 'draft' there" == absent.description
+
+
+def test_workers_that_died_are_explained() -> None:
+    with (
+        ProcessPoolExecutor(max_workers=1, mp_context=get_context("spawn")) as made,
+        pytest.raises(RunError, match="the executor broke while it had the task '0-[012]'.*a new executor") as caught,
+    ):
+        squares_of(remote_actions.die, made).run()
+    assert isinstance(caught.value.__cause__, BrokenProcessPool)
+
+
+def test_a_pool_that_had_died_before_is_explained_too() -> None:
+    with ProcessPoolExecutor(max_workers=1, mp_context=get_context("spawn")) as made:
+        for _ in range(2):
+            with pytest.raises(RunError, match="the executor broke while it had the task"):
+                squares_of(remote_actions.die, made).run()
 
 
 def test_what_is_no_executor_is_refused() -> None:

@@ -13,6 +13,7 @@ import sys
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, cast
 
+from agentflow.actions.absent import AbsentAction
 from agentflow.actions.base import PLAIN, Action, Options
 from agentflow.errors import BuildError, did_you_mean
 from agentflow.runtime import BLOCKING, Runtime, refuse_awaitable
@@ -127,8 +128,16 @@ def _found(module: str, qualname: str) -> object:
     return found
 
 
-def _again(module: str, qualname: str, name: str | None, bound: dict[str, Any]) -> FunctionAction:
-    importlib.import_module(module)
-    made = copy.copy(cast(FunctionAction, _found(module, qualname)))
+def _again(module: str, qualname: str, name: str | None, bound: dict[str, Any]) -> Action:
+    """The action of that name as this process knows it; raising here would break a pool of processes."""
+    called = name or qualname.rpartition(".")[2]
+    try:
+        importlib.import_module(module)
+    except Exception as error:
+        return AbsentAction(called, f"importing {module!r} failed there ({type(error).__name__}: {error})")
+    found = _found(module, qualname)
+    if not isinstance(found, FunctionAction):
+        return AbsentAction(called, f"the module {module!r} has no action {qualname!r} there")
+    made = copy.copy(found)
     made._name, made.bound, made._contract = name, bound, None
     return made

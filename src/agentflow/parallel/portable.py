@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from concurrent.futures import BrokenExecutor
 from dataclasses import dataclass
 from typing import Any
 
+from agentflow.actions.absent import AbsentAction
 from agentflow.context import Identity, ParentPointer
 from agentflow.engine import rules
 from agentflow.engine.machine import Machine
@@ -40,10 +42,14 @@ def run_parcel(parcel: Parcel) -> Outcome:
     """Run a child in this process, whichever that is.
 
     Raises:
+        SerializationError: An action of the child cannot be found in this process.
         Exception: The child's error; one that could not be sent back is told by a `RunError`.
     """
     started = time.perf_counter()
     runnable, graph = parcel.runnable, parcel.runnable.graph
+    for action in graph.actions:
+        if isinstance(action, AbsentAction):  # before its inputs are checked, which only the real one knows
+            action.refuse()
     identity = Identity(parcel.app_id, parcel.parent.partition_key, None, parcel.parent)
     machine = Machine(graph, State(parcel.values), runnable.entrypoint, identity)
     halts = rules.halts(graph, None, runnable.halt_after)
@@ -69,11 +75,19 @@ def sendable(error: Exception) -> Exception:
 
 
 def explained(error: BaseException, key: str) -> BaseException:
-    """The error of an executor that could not send a task, with what to do about it; any other error as it is."""
+    """The error of an executor that could not send a task, or died of it, with the remedy; any other as it is."""
     text = f"{type(error).__name__} {error}"
-    if "ickl" not in text and "Can't get local object" not in text:  # pickle's words, the second since Python 3.13
+    if isinstance(error, BrokenExecutor):
+        made: BaseException = RunError(
+            f"the executor broke while it had the task {key!r}: {error} Look at what its workers wrote, such as a "
+            "module they cannot import or memory that ran out, and give the map a new executor."
+        )
+    elif "ickl" in text or "Can't get local object" in text:  # pickle's words, the second since Python 3.13
+        made = SerializationError(
+            f"the executor could not send the task {key!r} to another process: {error}. Define its action and "
+            "everything it binds at the top level of a module, or use threads."
+        )
+    else:
         return error
-    return SerializationError(
-        f"the executor could not send the task {key!r} to another process: {error}. Define its action and everything "
-        "it binds at the top level of a module, or use threads."
-    )
+    made.__cause__ = error
+    return made
