@@ -19,6 +19,7 @@ from agentflow.state import State
 from agentflow.streaming import AsyncStreamingAction, StreamingAction, streaming_action
 
 if TYPE_CHECKING:
+    from agentflow.redaction import Secret
     from agentflow.select.cascade import Cascade
     from agentflow.select.embedding import EmbeddingDecider
     from agentflow.select.human import HumanDecider
@@ -53,6 +54,7 @@ __all__ = [
     "PendingChoice",
     "PydanticTypingSystem",
     "RuleDecider",
+    "Secret",
     "Select",
     "Selector",
     "State",
@@ -74,6 +76,7 @@ __all__ = [
 ]
 
 _LAZY = {
+    "Secret": "agentflow.redaction",
     "RuleDecider": "agentflow.select.rule",
     "HumanDecider": "agentflow.select.human",
     "EmbeddingDecider": "agentflow.select.embedding",

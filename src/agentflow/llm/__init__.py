@@ -9,11 +9,11 @@ from agentflow.llm.embedding import aembed, embed
 from agentflow.llm.guard import allow_real_calls, forbid_real_calls, real_calls_allowed
 from agentflow.llm.limits import Limits, configure
 from agentflow.llm.policy import RetryPolicy
-from agentflow.llm.redaction import redact
 from agentflow.llm.requests import Options
 from agentflow.llm.results import Attempt, Completion, Embedding, Message, Structured, ToolCall
 from agentflow.llm.streams import AsyncTextStream, TextStream, astream, stream
 from agentflow.llm.structuring import Mode, astructured, structured
+from agentflow.redaction import redact
 
 __all__ = [
     "AsyncTextStream",

@@ -17,7 +17,7 @@ from typing import Any, Final
 
 from agentflow.errors import MissingExtraError, ProviderError
 from agentflow.llm import deadline
-from agentflow.llm.redaction import redact
+from agentflow.redaction import redact
 from agentflow.runtime import new_lock
 
 #: litellm reads these when it is imported; a value the user has set wins.

@@ -14,7 +14,7 @@ from typing import Any, Final, Literal
 
 from agentflow.errors import ActionTimeoutError, ProviderError
 from agentflow.llm.policy import retry_after
-from agentflow.llm.redaction import redact
+from agentflow.redaction import redact
 
 Kind = Literal[
     "auth", "bad_request", "rate_limit", "server", "connection", "timeout", "malformed", "refused", "circuit_open"

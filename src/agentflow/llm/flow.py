@@ -20,8 +20,8 @@ from agentflow.llm.faults import Fault, FaultError, comes_from_provider, fault_o
 from agentflow.llm.guard import inside_call
 from agentflow.llm.limits import Gate, gate_of
 from agentflow.llm.policy import RetryPolicy
-from agentflow.llm.redaction import redact
 from agentflow.llm.results import Attempt
+from agentflow.redaction import redact
 from agentflow.runtime import Runtime
 from agentflow.usage import NOTHING, Usage, record
 
