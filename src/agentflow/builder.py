@@ -189,8 +189,9 @@ class ApplicationBuilder:
         return self
 
     def with_parent_context(self, context: ApplicationContext) -> Self:
-        """Be a child of the running step: take its partition key and tracker, and point back to it."""
+        """Be a child of the running step: take its partition key, tracker and persister, and point back to it."""
         self._partition_key = self._partition_key if self._partition_key is not None else context.partition_key
+        self._saving = self._saving or context.saving
         self.with_tracker(context.tracker)
         return self.with_spawning_parent(context.app_id, context.sequence_id, context.partition_key)
 
@@ -356,6 +357,7 @@ class ApplicationBuilder:
             hooks,
             self._tracker,
             self._executor,
+            self._saving,
         )
         machine = Machine(graph, state, str(entrypoint), identity, self._sequence_id)
         if self._saving is not None or saved is not None:

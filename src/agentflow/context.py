@@ -6,6 +6,7 @@ What must not live here: anything that changes the run.
 from __future__ import annotations
 
 import contextvars
+import hashlib
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -28,8 +29,8 @@ class ParentPointer:
 class Identity:
     """What stays the same for the whole life of an application object.
 
-    `finished` holds the results of children of the step that is being performed, by child id, so that a retry of the
-    step does not run them again; children share their parent's.
+    `saving` is what saves it and on which terms. `finished` holds the results of children of the step that is being
+    performed, by child id, so that a retry of the step does not run them again; children share their parent's.
     """
 
     app_id: str
@@ -39,6 +40,7 @@ class Identity:
     hooks: HookSet = NO_HOOKS
     tracker: Any = None
     parallel_executor_factory: Any = None
+    saving: Any = None
     finished: dict[str, Any] = field(default_factory=dict)
 
 
@@ -87,6 +89,25 @@ class ApplicationContext:
     def parallel_executor_factory(self) -> Any:
         """What makes the executor for parallel children, None for the default one."""
         return self._identity.parallel_executor_factory
+
+    @property
+    def saving(self) -> Any:
+        """What saves the application and on which terms, None when nobody does."""
+        return self._identity.saving
+
+    @property
+    def state_persister(self) -> Any:
+        """What saves the application, None when nobody does."""
+        return self._identity.saving and self._identity.saving.persister
+
+    @property
+    def idempotency_key(self) -> str:
+        """Names this step of this application: the same on every attempt at it, and of no other step.
+
+        Pass it to a provider that performs what bears one key once only.
+        """
+        text = "\x00".join((self.partition_key or "", self.app_id, str(self.sequence_id)))
+        return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:32]
 
     @property
     def finished(self) -> dict[str, Any]:

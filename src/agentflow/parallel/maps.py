@@ -19,6 +19,7 @@ from agentflow.parallel.outcomes import Outcome, Several
 from agentflow.parallel.running import MAX_CONCURRENCY, Plan, first_state, run_children
 from agentflow.parallel.stops import StopCondition
 from agentflow.parallel.tasks import RunnableGraph, SubGraphTask
+from agentflow.persistence.failpoints import reach
 from agentflow.runtime import Runtime, current_step
 from agentflow.signatures import names
 from agentflow.state import Scope, State, child_view
@@ -116,10 +117,12 @@ class TaskBasedParallelAction(Action):
         tasks = await self.collect(runtime, source, context, offered)
         outcomes = await run_children(runtime, tasks, self._plan(), context)
         results = _for_reduce(outcomes, self.plan)
+        reach("before-reduce")
         reduced = await runtime.call(
             self.reduce,
             **wanted(self.reduce, state=state, states=results, outcomes=outcomes, context=context, inputs=offered),
         )
+        reach("after-reduce")
         return {}, self.checked_state(reduced)
 
     async def collect(

@@ -21,8 +21,10 @@ from agentflow.nursery import Cancelled, Ended, Stop, run_all
 from agentflow.parallel.executors import ExecutorOrFactory, opened
 from agentflow.parallel.outcomes import Finished, Outcome
 from agentflow.parallel.portable import Parcel, explained, run_parcel
+from agentflow.parallel.saved import journal_for, saving_for, was_finished
 from agentflow.parallel.stops import StopCondition
 from agentflow.parallel.tasks import SubGraphTask, child_id
+from agentflow.persistence.failpoints import reach
 from agentflow.runtime import BLOCKING, Runtime
 from agentflow.state import State
 from agentflow.usage import NOTHING, Usage, total
@@ -83,6 +85,9 @@ class Child:
         """
         self.started = time.perf_counter()
         run = self.run(self.check(index, stop))
+        reach("before-child")
+        if run.machine.journal is not None and await was_finished(run.machine, self.runtime, run.halts):
+            return self.outcome()
         if self.timeout is None or self.runtime is BLOCKING:
             await run.to_end()
         else:
@@ -92,6 +97,7 @@ class Child:
                 raise self._too_late() from None
         if self.timeout is not None and self.duration > self.timeout:
             raise self._too_late()
+        reach("after-child")
         return self.outcome()
 
     def run(self, check: Callable[[], None] | None = None) -> Run:
@@ -115,9 +121,13 @@ class Child:
             NO_HOOKS if tracker is None else HookSet([tracker]),
             tracker,
             parent.parallel_executor_factory,
+            saving_for(task, parent),
             parent.finished,
         )
-        return Machine(task.runnable.graph, task.state, task.runnable.entrypoint, identity)
+        machine = Machine(task.runnable.graph, task.state, task.runnable.entrypoint, identity)
+        if identity.saving is not None:
+            machine.journal = journal_for(identity, task)
+        return machine
 
     def outcome(self, error: BaseException | None = None, cancelled: bool = False) -> Outcome:
         """How it ended: well, or with that error."""

@@ -41,7 +41,8 @@ class Journal:
         typing: What its state is declared to be.
         fit: How what is saved is fitted to the graph.
         spawn: The step that spawned it.
-        adopt: Whether an application that exists already is simply gone on with.
+        beginning: Of a child, what it starts from, as a digest: one that is saved with the same is gone on with, and
+            one with another is deleted first.
 
     Attributes:
         attempt: The attempt at the step that comes next, 1 for the first.
@@ -56,7 +57,7 @@ class Journal:
         typing: TypingSystem | None = None,
         fit: Fit | None = None,
         spawn: Pointer | None = None,
-        adopt: bool = False,
+        beginning: str | None = None,
     ) -> None:
         self.persister = persister
         self.key = key
@@ -65,8 +66,8 @@ class Journal:
         self.fit = fit or Fit()
         self.spawn = spawn
         self.attempt = 1
-        self._adopt = adopt
-        self._ledger = Ledger(key, serde)
+        self._beginning = beginning
+        self._ledger = Ledger(key, serde, beginning)
         self._head: Head | None = None  # as it was last seen; None before there is one
         self._owner = ""
         self._stale = False  # the store may be a step of this object's own ahead
@@ -91,6 +92,8 @@ class Journal:
         """
         if self._owner and not self._stale:
             return
+        if self._beginning is not None and self._head is None:
+            await self._store(runtime, self._clear)
         reach("before-claim")
         owner = self._owner or new_owner()
         holds(owner)
@@ -108,6 +111,12 @@ class Journal:
         elif self._must_reload(before, head, progress):
             await self.reload(progress, runtime)
 
+    def _clear(self) -> None:
+        """Delete what is saved under this id where that began otherwise."""
+        first = self.persister.rows(self.key, None, 1)
+        if first and not self._ledger.began_alike(first[0]):
+            self.persister.delete(self.key.app_id, self.key.partition)
+
     def _must_reload(self, before: Head | None, head: Head, progress: Progress) -> bool:
         """Whether others did anything since; a choice or a change at the same step is simply taken over."""
         if self._stale or before is None or head.sequence_id != progress.sequence_id:
@@ -116,7 +125,7 @@ class Journal:
 
     async def _claimed(self, progress: Progress, runtime: Runtime, owner: str) -> Head:
         terms, head = self.terms, self._head
-        any_head = self._stale or self._adopt or terms.on_conflict != "raise"
+        any_head = self._stale or self._beginning is not None or terms.on_conflict != "raise"
         claim = Claim(
             owner,
             terms.lease_seconds,

@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 from typing import Any, Final
 
-from agentflow.persistence.encoding import encode_change, encode_facts, sealed_row
+from agentflow.persistence.encoding import decode_facts, encode_change, encode_facts, sealed_row
 from agentflow.persistence.reading import encode_position, plain_decision, plain_usage
 from agentflow.persistence.records import Birth, Key, Mark, Pointer, Row
 from agentflow.persistence.resuming import Progress, Resumed, plain_position
@@ -30,9 +30,10 @@ class Ledger:
         error: Why the last attempt failed, as text.
     """
 
-    def __init__(self, key: Key, serde: Serde) -> None:
+    def __init__(self, key: Key, serde: Serde, beginning: str | None = None) -> None:
         self.key = key
         self.serde = serde
+        self.beginning = beginning
         self.position = ""
         self.error: str | None = None
         self._saved: State[Any] | None = None
@@ -46,9 +47,15 @@ class Ledger:
         number = progress.sequence_id
         text, blobs = encode_change(self.serde, self.key, number, StateDelta(progress.state.get_all()))
         self._base, self._grown = len(text), 0
-        row = sealed_row(number, None, text, text, "", blobs)
+        facts = encode_facts(self.serde, self.key, number, {"begun": self.beginning}) if self.beginning else ""
+        row = sealed_row(number, None, text, text, facts, blobs)
         graph = " ".join(sorted(action.name for action in progress.graph.actions))
         return Birth(row, self.mark(progress, "ready"), None, spawn, graph, blobs)
+
+    def began_alike(self, first: Row) -> bool:
+        """Whether the application whose first row this is began from the same values."""
+        facts = decode_facts(self.serde, self.key, first.sequence_id, first.facts)
+        return bool(facts) and facts.get("begun") == self.beginning != "anew"
 
     def step(
         self, progress: Progress, name: str, state: State[Any], usages: tuple[Usage, ...], started: float, attempt: int

@@ -5,11 +5,14 @@ What must not live here: the commit protocol (`journal.py`), or the builder's ow
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from agentflow.errors import BuildError
+from agentflow.errors import BuildError, SerializationError
 from agentflow.persistence.journal import Journal
 from agentflow.persistence.persister import Persister
 from agentflow.persistence.records import Key, Pointer
@@ -17,7 +20,7 @@ from agentflow.persistence.resuming import Fit, Progress, Resumed, put, read
 from agentflow.persistence.serde import Serde, types_of
 from agentflow.persistence.terms import Terms
 from agentflow.runtime import BLOCKING, Runtime
-from agentflow.state import TypingSystem
+from agentflow.state import State, TypingSystem
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,17 +58,35 @@ def serde_for(persister: Persister, typing: TypingSystem | None) -> Serde:
 
 
 def journal_of(
-    saving: Saving | None, key: Key, typing: TypingSystem | None, fit: Fit | None, spawn: Pointer | None
+    saving: Saving | None,
+    key: Key,
+    typing: TypingSystem | None = None,
+    fit: Fit | None = None,
+    spawn: Pointer | None = None,
+    beginning: str | None = None,
 ) -> Any:
-    """What saves the application; None when nobody does."""
+    """What saves the application; None when nobody does. See `Journal` for what the rest says."""
     if saving is None:
         return None
     persister = saving.persister
     if isinstance(persister, Persister):
-        return Journal(persister, key, saving.terms, serde_for(persister, typing), typing, fit, spawn)
+        return Journal(persister, key, saving.terms, serde_for(persister, typing), typing, fit, spawn, beginning)
     from agentflow.persistence.foreign import ForeignJournal
 
     return ForeignJournal(persister, key)
+
+
+def beginning_of(saving: Saving, state: State[Any], inputs: Mapping[str, Any], typing: TypingSystem | None) -> str:
+    """A digest of what a child starts from; what cannot be saved does not count."""
+    persister = saving.persister
+    serde = serde_for(persister, typing) if isinstance(persister, Persister) else Serde()
+    digest = hashlib.sha256()
+    for name, values in (("state", state.get_all()), ("inputs", dict(inputs))):
+        for key, value in sorted(values.items()):
+            with contextlib.suppress(SerializationError):
+                text = json.dumps([name, key, serde.encode(value, key)], sort_keys=True)
+                digest.update(text.encode("utf-8", "surrogatepass"))
+    return digest.hexdigest()
 
 
 async def found(runtime: Runtime, source: Source, key: Key, typing: TypingSystem | None) -> Resumed | None:

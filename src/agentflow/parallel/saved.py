@@ -1,0 +1,61 @@
+"""Children that are saved: each under its own id, gone on with or taken as it is when its parent's step is tried again.
+
+What must not live here: running children.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from agentflow.context import ApplicationContext, Identity
+from agentflow.engine.machine import Machine
+from agentflow.engine.rules import Halts
+from agentflow.runtime import Runtime
+from agentflow.select.selector import END
+
+if TYPE_CHECKING:
+    from agentflow.parallel.tasks import SubGraphTask
+
+
+def saving_for(task: SubGraphTask, context: ApplicationContext) -> Any:
+    """What saves a child and on which terms: its parent's, a persister of its own, or None for nobody."""
+    if task.state_persister == "cascade":
+        return context.saving
+    if task.state_persister is None:
+        return None
+    from agentflow.persistence.starting import Saving, checked  # programs that save nothing do not load it
+    from agentflow.persistence.terms import Terms
+
+    terms = context.saving.terms if context.saving is not None else Terms()
+    return Saving(checked(task.state_persister, "state_persister"), terms)
+
+
+def journal_for(identity: Identity, task: SubGraphTask) -> Any:
+    """What writes a child's steps; a child that starts from other values than the one that is saved starts anew."""
+    from agentflow.persistence.records import Key, Pointer
+    from agentflow.persistence.starting import beginning_of, journal_of
+
+    parent, partition = identity.spawning_parent_pointer, identity.partition_key or ""
+    assert parent is not None
+    at = -1 if parent.sequence_id is None else parent.sequence_id
+    spawn = Pointer(Key(partition, parent.app_id), at)
+    typing = task.state.typing_system
+    key = Key(partition, identity.app_id)
+    anew = task.state_initializer is None  # said so by name: then it starts anew, whatever is saved
+    beginning = None if anew else beginning_of(identity.saving, task.state, task.inputs, typing)
+    return journal_of(identity.saving, key, typing, None, spawn, beginning or "anew")
+
+
+async def was_finished(machine: Machine, runtime: Runtime, halts: Halts) -> bool:
+    """Whether a child is found in the store with nothing left to do; else it is claimed and goes on where it was."""
+    await machine.journal.open(machine, runtime)
+    if machine.sequence_id < 0:
+        return False
+    finished = machine.prior in halts.after or machine.pending == END or _leads_nowhere(machine)
+    if finished:
+        await machine.journal.close(machine, runtime, "halted")
+    return finished
+
+
+def _leads_nowhere(machine: Machine) -> bool:
+    return machine.pending is None and machine.prior not in machine.graph.choices
