@@ -21,6 +21,7 @@ class Request:
         stream: Whether the reply is wanted piece by piece.
         response_schema: The JSON schema the reply must fit, None when any text will do.
         tools: The JSON schemas of the tools offered, by name.
+        forced_tool: The tool that has to be called, None when it need not call one.
         texts: The texts to embed; empty unless it asks for embeddings.
         raw: The whole body.
     """
@@ -31,6 +32,7 @@ class Request:
     stream: bool = False
     response_schema: Mapping[str, Any] | None = None
     tools: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    forced_tool: str | None = None
     texts: tuple[str, ...] = ()
     raw: Mapping[str, Any] = field(default_factory=dict)
 
@@ -94,6 +96,11 @@ class Fault:
 def tokens_of(text: str) -> int:
     """About as many tokens as a text has: four characters each."""
     return max(1, len(text) // 4)
+
+
+def only(names: Sequence[str]) -> str | None:
+    """The one name there is; None when there are more, or none."""
+    return names[0] if len(names) == 1 else None
 
 
 def choices_in(schema: Mapping[str, Any] | None) -> tuple[str, ...]:

@@ -6,41 +6,33 @@ works without pytest. What must not live here: any provider's JSON (`dialects/`)
 
 from __future__ import annotations
 
-import json
-import os
 import re
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any, Self
 
 from agentflow.errors import MissingExtraError
+from agentflow.runtime import new_lock
+from agentflow.testing.answers import Said, Scripted, decision, faulty, reply_to, said_to
+from agentflow.testing.clients import interceptable
 from agentflow.testing.dialects import DIALECTS
 from agentflow.testing.exchange import Fault, Reply, Request
+from agentflow.testing.unscripted import UnscriptedRequestError, described
 
 if TYPE_CHECKING:
     import httpx
 
-#: What a script may answer with.
-Said = str | Mapping[str, Any] | Reply | Fault
-#: Whether a script answers a request: a text it contains, a pattern it matches, or a function that says so.
+#: Whether a script answers a request: a text its messages contain, a pattern they match, or a function that says so.
 Matching = str | re.Pattern[str] | Callable[[Request], bool]
-
-#: Any key does, since nothing leaves the machine.
-KEYS = ("OPENAI_API_KEY", "ANTHROPIC_API_KEY", "GEMINI_API_KEY")
-
-
-class UnscriptedRequestError(BaseException):
-    """A request came that no script answers, or a scripted reply was never asked for.
-
-    No `Exception`, so that no client takes it for a fault of the network and tries again.
-    """
 
 
 @dataclass(slots=True)
 class _Rule:
     matches: Callable[[Request], bool]
-    replies: deque[Said | Callable[[Request], Said]]
+    replies: deque[Scripted]
 
 
 class ScriptedProvider:
@@ -68,16 +60,16 @@ class ScriptedProvider:
         self.requests: list[Request] = []
         self._answer = answer
         self._strict = strict
-        self._in_order: deque[Said | Callable[[Request], Said]] = deque()
+        self._in_order: deque[Scripted] = deque()
         self._rules: list[_Rule] = []
         self._unanswered: list[str] = []
-        self._router: Any = None
-        self._borrowed: list[str] = []
+        self._entered = ExitStack()
+        self._lock = new_lock()
 
     # -- scripting
 
     def reply(self, *said: Said) -> Self:
-        """Answer the next requests, in this order: a text, a mapping (as JSON), a `Reply` or a `Fault`."""
+        """Answer the next requests, in this order: a text, a mapping or pydantic model, a `Reply` or a `Fault`."""
         self._in_order.extend(said)
         return self
 
@@ -149,23 +141,22 @@ class ScriptedProvider:
 
     # -- being there
 
-    def __enter__(self) -> Self:
+    @contextmanager
+    def answering(self) -> Iterator[Self]:
+        """Answer requests for a while, and do not `check` at the end."""
         try:
             import respx
         except ImportError:
             raise MissingExtraError("the scripted provider", "testing") from None
-        os.environ["DISABLE_AIOHTTP_TRANSPORT"] = "True"  # respx cannot see litellm's other transport
-        self._borrowed = [key for key in KEYS if not os.environ.get(key)]
-        os.environ.update(dict.fromkeys(self._borrowed, "sk-scripted"))
-        self._router = respx.mock(assert_all_called=False, assert_all_mocked=True)
-        self._router.start()
-        self._router.route().mock(side_effect=self._respond)
-        return self
+        with interceptable(), respx.mock(assert_all_called=False, assert_all_mocked=True) as router:
+            router.route().mock(side_effect=self._respond)
+            yield self
+
+    def __enter__(self) -> Self:
+        return self._entered.enter_context(self.answering())
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: object) -> None:
-        self._router.stop()
-        for key in self._borrowed:
-            os.environ.pop(key, None)
+        self._entered.close()
         if error is None:
             self.check()
 
@@ -177,27 +168,33 @@ class ScriptedProvider:
 
     # -- answering
 
-    def _respond(self, sent: httpx.Request) -> httpx.Response:
+    def _respond(self, sent: httpx.Request) -> httpx.Response | httpx.Request:
         dialect = next((each for each in DIALECTS if each.reads(sent)), None)
         if dialect is None:
+            if _is_loopback(sent.url.host):
+                return sent  # respx lets it through: a server of the test's own
             raise self._nobody(f"{sent.method} {sent.url} is no request to a model that is known here.")
         request = dialect.parse(sent)
         self.requests.append(request)
         said = self._said(request)
         if isinstance(said, Fault):
-            return _faulty(said, dialect.render(Reply("scripted"), request), sent)
-        response: httpx.Response = dialect.render(_reply(said, request), request)
-        return response
+            error = dialect.error(said.status, said.message)
+            return faulty(said, dialect.render(Reply("scripted"), request), error, request, sent)
+        answered: httpx.Response = dialect.render(reply_to(said, request), request)
+        return answered
 
     def _said(self, request: Request) -> Said:
+        with self._lock:  # requests may come from several threads at once
+            scripted = self._next_for(request)
+        if scripted is None:
+            raise self._nobody(described(request))
+        return said_to(scripted, request)
+
+    def _next_for(self, request: Request) -> Scripted | None:
         for rule in self._rules:
             if rule.replies and rule.matches(request):
-                return _called(rule.replies.popleft(), request)
-        if self._in_order:
-            return _called(self._in_order.popleft(), request)
-        if self._answer is not None:
-            return self._answer(request)
-        raise self._nobody(described(request))
+                return rule.replies.popleft()
+        return self._in_order.popleft() if self._in_order else self._answer
 
     def _nobody(self, what: str) -> UnscriptedRequestError:
         self._unanswered.append(f"A request came that no script answers.\n{what}")
@@ -221,42 +218,6 @@ class When:
         return self
 
 
-def decision(target: str, reason: str, confidence: float | None) -> Callable[[Request], Said]:
-    """What answers a request for a decision; a schema without a field for the reason gets none."""
-
-    def said(request: Request) -> Said:
-        schema = request.response_schema or next(iter(request.tools.values()), {})
-        fields = schema.get("properties", {"next_action": {}, "reason": {}})
-        given = {"next_action": target, "reason": reason, "confidence": confidence}
-        return {name: value for name, value in given.items() if name in fields}
-
-    return said
-
-
-def described(request: Request) -> str:
-    """A request as a person reads it, and the line that would script it."""
-    said = "\n".join(f"  {message['role']}: {message['content'][-600:]}" for message in request.messages)
-    asked = f"  texts to embed: {list(request.texts)}" if request.texts else said
-    wanted = f"\n  it chooses among: {', '.join(request.choices)}" if request.choices else ""
-    line = f'llm.decide("{request.choices[0]}")' if request.choices else 'llm.reply("...")'
-    line = "llm.embed([0.1, 0.2])" if request.texts else line
-    return f"{request.provider} model {request.model!r}:\n{asked}{wanted}\nTo script it, write: {line}"
-
-
-def _called(said: Said | Callable[[Request], Said], request: Request) -> Said:
-    return said(request) if callable(said) else said
-
-
-def _reply(said: str | Mapping[str, Any] | Reply, request: Request) -> Reply:
-    if isinstance(said, Reply):
-        return said
-    text = said if isinstance(said, str) else json.dumps(dict(said))
-    forced = request.tools if not isinstance(said, str) and request.raw.get("tool_choice") else {}
-    if forced and isinstance(said, Mapping):
-        return Reply(tool_calls=((next(iter(forced)), said),))
-    return Reply(text)
-
-
 def _matcher(matching: Matching) -> Callable[[Request], bool]:
     if isinstance(matching, str):
         return lambda request: matching in request.text
@@ -265,18 +226,8 @@ def _matcher(matching: Matching) -> Callable[[Request], bool]:
     return matching
 
 
-def _faulty(fault: Fault, whole: httpx.Response, sent: httpx.Request) -> httpx.Response:
-    import httpx
-
-    if fault.kind == "hang":
-        raise httpx.ReadTimeout("scripted: no answer came", request=sent)
-    if fault.kind == "cut":
-        return httpx.Response(
-            200, headers={"content-type": "application/json"}, content=whole.content[: len(whole.content) // 2]
-        )
-    if fault.kind == "garbage":
-        return httpx.Response(
-            200, headers={"content-type": "application/json"}, text="<html>not what you asked for</html>"
-        )
-    headers = {} if fault.retry_after is None else {"retry-after": f"{fault.retry_after:g}"}
-    return httpx.Response(fault.status, headers=headers, json={"error": {"message": fault.message, "type": "scripted"}})
+def _is_loopback(host: str) -> bool:
+    try:
+        return host == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        return False

@@ -6,8 +6,8 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from agentflow.testing.dialects.wire import body, events, text_in
-from agentflow.testing.exchange import Reply, Request, tokens_of
+from agentflow.testing.dialects.wire import body, events, next_id, text_in
+from agentflow.testing.exchange import Reply, Request, only, tokens_of
 
 if TYPE_CHECKING:
     import httpx
@@ -25,8 +25,9 @@ def parse(request: httpx.Request) -> Request:
     said = [{"role": each["role"], "content": text_in(each["content"])} for each in raw["messages"]]
     form = raw.get("output_format") or (raw.get("output_config") or {}).get("format") or {}
     tools = {tool["name"]: tool.get("input_schema", {}) for tool in raw.get("tools") or () if "name" in tool}
-    schema = form.get("schema")
-    return Request("anthropic", raw["model"], (*system, *said), bool(raw.get("stream")), schema, tools, raw=raw)
+    forced = _forced(raw.get("tool_choice") or {}, list(tools))
+    schema, stream = form.get("schema"), bool(raw.get("stream"))
+    return Request("anthropic", raw["model"], (*system, *said), stream, schema, tools, forced, raw=raw)
 
 
 def render(reply: Reply, request: Request) -> httpx.Response:
@@ -34,17 +35,30 @@ def render(reply: Reply, request: Request) -> httpx.Response:
     blocks = _blocks(reply)
     stop = "tool_use" if reply.tool_calls else {"stop": "end_turn", "length": "max_tokens"}[reply.finish_reason]
     usage = {"input_tokens": tokens_of(request.text), "output_tokens": tokens_of(reply.text)}
-    message = {"id": "msg_scripted", "type": "message", "role": "assistant", "model": request.model}
+    message = {"id": next_id("msg"), "type": "message", "role": "assistant", "model": request.model}
     if request.stream:
         return events(_events(reply, blocks, message, usage, stop), named=True)
     return body({**message, "content": blocks, "stop_reason": stop, "stop_sequence": None, "usage": usage})
 
 
+def error(status: int, message: str) -> Mapping[str, Any]:
+    """The body of an error."""
+    kinds = {401: "authentication_error", 429: "rate_limit_error", 529: "overloaded_error"}
+    kind = kinds.get(status, "invalid_request_error" if status < 500 else "api_error")
+    return {"type": "error", "error": {"type": kind, "message": message}}
+
+
+def _forced(choice: Mapping[str, Any], tools: list[str]) -> str | None:
+    if choice.get("type") == "tool":
+        return str(choice["name"])
+    return only(tools) if choice.get("type") == "any" else None
+
+
 def _blocks(reply: Reply) -> list[dict[str, Any]]:
     text = [{"type": "text", "text": reply.text}] if reply.text or not reply.tool_calls else []
     calls = [
-        {"type": "tool_use", "id": f"toolu_{number}", "name": name, "input": dict(arguments)}
-        for number, (name, arguments) in enumerate(reply.tool_calls)
+        {"type": "tool_use", "id": next_id("toolu"), "name": name, "input": dict(arguments)}
+        for name, arguments in reply.tool_calls
     ]
     return [*text, *calls]
 

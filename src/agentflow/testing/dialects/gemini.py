@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from agentflow.testing.dialects.wire import body, events, text_in
-from agentflow.testing.exchange import Reply, Request, tokens_of
+from agentflow.testing.exchange import Reply, Request, only, tokens_of
 
 if TYPE_CHECKING:
     import httpx
@@ -39,7 +39,9 @@ def parse(request: httpx.Request) -> Request:
     schema = (
         settings.get("response_json_schema") or settings.get("responseJsonSchema") or settings.get("response_schema")
     )
-    return Request("gemini", model, (*system, *said), verb.startswith("stream"), schema, _tools(raw), raw=raw)
+    tools = _tools(raw)
+    stream, forced = verb.startswith("stream"), _forced(raw, list(tools))
+    return Request("gemini", model, (*system, *said), stream, schema, tools, forced, raw=raw)
 
 
 def render(reply: Reply, request: Request) -> httpx.Response:
@@ -50,6 +52,13 @@ def render(reply: Reply, request: Request) -> httpx.Response:
         return events(_events(reply, request))
     parts = [{"text": reply.text}] if reply.text or not reply.tool_calls else []
     return body(_said(reply, request, [*parts, *_calls(reply)], ended=True))
+
+
+def error(status: int, message: str) -> Mapping[str, Any]:
+    """The body of an error."""
+    kinds = {401: "UNAUTHENTICATED", 429: "RESOURCE_EXHAUSTED", 503: "UNAVAILABLE"}
+    kind = kinds.get(status, "INVALID_ARGUMENT" if status < 500 else "INTERNAL")
+    return {"error": {"code": status, "message": message, "status": kind}}
 
 
 def _events(reply: Reply, request: Request) -> Iterator[Mapping[str, Any]]:
@@ -69,6 +78,13 @@ def _said(reply: Reply, request: Request, parts: list[dict[str, Any]], *, ended:
 
 def _calls(reply: Reply) -> list[dict[str, Any]]:
     return [{"functionCall": {"name": name, "args": dict(arguments)}} for name, arguments in reply.tool_calls]
+
+
+def _forced(raw: Mapping[str, Any], tools: list[str]) -> str | None:
+    config = raw.get("toolConfig") or raw.get("tool_config") or {}
+    calling = config.get("functionCallingConfig") or config.get("function_calling_config") or {}
+    named = calling.get("allowedFunctionNames") or calling.get("allowed_function_names") or tools
+    return only(named) if calling.get("mode") == "ANY" else None
 
 
 def _tools(raw: Mapping[str, Any]) -> dict[str, Any]:

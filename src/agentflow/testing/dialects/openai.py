@@ -9,8 +9,8 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from agentflow.testing.dialects.wire import body, events, text_in
-from agentflow.testing.exchange import Reply, Request, tokens_of
+from agentflow.testing.dialects.wire import body, events, next_id, text_in
+from agentflow.testing.exchange import Reply, Request, only, tokens_of
 
 if TYPE_CHECKING:
     import httpx
@@ -36,6 +36,7 @@ def parse(request: httpx.Request) -> Request:
         bool(raw.get("stream")),
         (form.get("json_schema") or {}).get("schema"),
         tools,
+        _forced(raw.get("tool_choice"), list(tools)),
         raw=raw,
     )
 
@@ -44,13 +45,26 @@ def render(reply: Reply, request: Request) -> httpx.Response:
     """The reply as this provider says it."""
     if request.texts:
         return body(_embeddings(reply, request))
-    head = {"id": "chatcmpl-scripted", "created": 1, "model": request.model}
+    head = {"id": next_id("chatcmpl"), "created": 1, "model": request.model}
     finish = "tool_calls" if reply.tool_calls else reply.finish_reason
     if request.stream:
         return events(_chunks(reply, request, head, finish), done=True)
     message = {"role": "assistant", "content": reply.text or None, **_tool_calls(reply)}
     choice = {"index": 0, "finish_reason": finish, "message": message}
     return body({**head, "object": "chat.completion", "choices": [choice], "usage": _usage(reply, request)})
+
+
+def error(status: int, message: str) -> Mapping[str, Any]:
+    """The body of an error."""
+    kinds = {401: "authentication_error", 429: "rate_limit_error"}
+    kind = kinds.get(status, "invalid_request_error" if status < 500 else "server_error")
+    return {"error": {"message": message, "type": kind, "param": None, "code": None}}
+
+
+def _forced(choice: Any, tools: list[str]) -> str | None:
+    if isinstance(choice, dict):
+        return str(choice["function"]["name"])
+    return only(tools) if choice == "required" else None
 
 
 def _chunks(reply: Reply, request: Request, head: Mapping[str, Any], finish: str) -> Iterator[Mapping[str, Any]]:
@@ -71,8 +85,8 @@ def _tool_calls(reply: Reply) -> dict[str, Any]:
     if not reply.tool_calls:
         return {}
     calls = [
-        {"id": f"call_{number}", "type": "function", "function": {"name": name, "arguments": json.dumps(arguments)}}
-        for number, (name, arguments) in enumerate(reply.tool_calls)
+        {"id": next_id("call"), "type": "function", "function": {"name": name, "arguments": json.dumps(arguments)}}
+        for name, arguments in reply.tool_calls
     ]
     return {"tool_calls": calls}
 

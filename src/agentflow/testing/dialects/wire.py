@@ -1,10 +1,11 @@
-"""What the dialects share: server-sent events, and texts out of content parts.
+"""What the dialects share: server-sent events, ids, and texts out of content parts.
 
 What must not live here: any provider's field names.
 """
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
@@ -27,6 +28,14 @@ def body(given: Mapping[str, Any]) -> httpx.Response:
     import httpx
 
     return httpx.Response(200, json=dict(given))
+
+
+_numbers = itertools.count(1)
+
+
+def next_id(kind: str) -> str:
+    """An id that no other reply has."""
+    return f"{kind}_scripted{next(_numbers):06}"
 
 
 def text_in(content: Any) -> str:
