@@ -144,7 +144,7 @@ class Recording:
         secrets = secrets_of(request)
         exchange = Exchange(
             address_of(request),
-            scrubbed(request.content.decode(), secrets),
+            scrubbed(_text_of(request), secrets),
             response.status_code,
             headers_of(response),
             scrubbed(response.text, secrets),
@@ -154,7 +154,7 @@ class Recording:
         return _response(exchange)  # what a replay will give, so that a test sees the same both times
 
     def _replayed(self, request: httpx.Request) -> httpx.Response:
-        asked = Exchange(address_of(request), scrubbed(request.content.decode(), secrets_of(request)))
+        asked = Exchange(address_of(request), scrubbed(_text_of(request), secrets_of(request)))
         self._note(request)
         with self._lock:
             found = next((each for each in self._left if each.answers(asked)), None)
@@ -180,6 +180,12 @@ class Recording:
                 f"{cassette.difference(asked, self.exchanges)}"
             )
         return f"{fact}\nIf it has changed on purpose, delete the file and record it anew with --agentflow-record."
+
+
+def _text_of(request: httpx.Request) -> str:
+    return request.content.decode(
+        errors="replace"
+    )  # a picture or a sound that is sent is compared, and never sent again
 
 
 def _is_ours(request: httpx.Request) -> bool:
