@@ -11,7 +11,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_ROOT_USER_ACTION := ignore
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo demo-chat demo-compare test check $(CHECKS) fix bench test-all-pythons constraints clean
+.PHONY: help install demo demo-chat demo-compare torture test check $(CHECKS) fix bench test-all-pythons constraints clean
 
 help:  ## Show what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-18s %s\n", $$1, $$2}'
@@ -35,6 +35,9 @@ demo-chat: $(VENV)/.installed  ## Talk to the smallest chat agent
 
 demo-compare: $(VENV)/.installed  ## Put prompts to three providers, and see the answers side by side
 	@$(BIN)/agentflow demo multi-model
+
+torture: $(VENV)/.installed  ## Crash, race, cancel and starve saved runs, in full sizes (half an hour or so)
+	@$(BIN)/agentflow torture
 
 # `coverage run` and not pytest's plugin: pytest loads agentflow's own plugin, and agentflow with it, before that begins.
 test: $(VENV)/.installed  ## Run every test, with coverage

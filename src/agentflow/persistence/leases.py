@@ -24,7 +24,7 @@ class Held(Protocol):
 
 _held: weakref.WeakSet[Held] = weakref.WeakSet()
 _lock = new_lock()
-_ticker: tuple[int, Ticker] | None = None
+_ticker: Ticker | None = None
 _idle = 0
 
 
@@ -33,8 +33,18 @@ def keep(journal: Held) -> None:
     global _ticker
     with _lock:
         _held.add(journal)
-        if _ticker is None or _ticker[0] != os.getpid():
-            _ticker = os.getpid(), Ticker(TICK, _tick, "agentflow-leases")
+        if _ticker is None:
+            _ticker = Ticker(TICK, _tick, "agentflow-leases")
+
+
+def _forget() -> None:
+    """In a forked child nothing is held yet, and the thread and whatever it had locked stayed behind."""
+    global _held, _lock, _ticker, _idle
+    _held, _lock, _ticker, _idle = weakref.WeakSet(), new_lock(), None, 0
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget)
 
 
 def drop(journal: Held) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import time
+import weakref
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -78,12 +79,12 @@ class SQLitePersister(RelationalPersister):
         super().__init__(serde, table_name)
         self.db_path: Path = Path(db_path).absolute()
         self._allow_network = allow_network_filesystem
-        self._process = 0
         self._writer: sqlite3.Connection | None = None
         self._reader: sqlite3.Connection | None = None
         self._durable: bool | None = None
         self._writing: Lock = new_lock()
         self._looking: Lock = new_lock()
+        _everywhere.add(self)
 
     def initialize(self) -> None:
         with self._transaction(durable=True):
@@ -95,7 +96,7 @@ class SQLitePersister(RelationalPersister):
     def close(self) -> None:
         with self._writing, self._looking:
             for connection in (self._writer, self._reader):
-                if connection is not None and self._process == os.getpid():
+                if connection is not None:
                     connection.close()
             self._writer = self._reader = None
 
@@ -142,7 +143,6 @@ class SQLitePersister(RelationalPersister):
     # -- connections
 
     def _writing_connection(self) -> sqlite3.Connection:
-        self._after_fork()
         if self._writer is None:
             self._writer = self._opened()
             self._durable = None
@@ -151,19 +151,18 @@ class SQLitePersister(RelationalPersister):
         return self._writer
 
     def _reading_connection(self) -> sqlite3.Connection:
-        if self._reader is None or self._process != os.getpid():
+        if self._reader is None:
             with self._writing:
                 self._writing_connection()
             self._reader = self._opened()
         _roll_back(self._reader)
         return self._reader
 
-    def _after_fork(self) -> None:
-        """A connection must not be used on the other side of a fork, nor closed there."""
-        if self._process != os.getpid():
-            _abandoned.extend(each for each in (self._writer, self._reader) if each is not None)
-            self._writer = self._reader = None
-            self._process = os.getpid()
+    def _forget(self) -> None:
+        """In a forked child a connection must neither be used nor closed, and nobody is left to unlock anything."""
+        _abandoned.extend(each for each in (self._writer, self._reader) if each is not None)
+        self._writer = self._reader = None
+        self._writing, self._looking = new_lock(), new_lock()
 
     def _opened(self) -> sqlite3.Connection:
         self._check_place()
@@ -196,6 +195,16 @@ class SQLitePersister(RelationalPersister):
 
 
 _abandoned: list[sqlite3.Connection] = []  # kept, so that nothing closes what the parent process still uses
+_everywhere: weakref.WeakSet[SQLitePersister] = weakref.WeakSet()
+
+
+def _forget() -> None:
+    for persister in _everywhere:
+        persister._forget()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget)
 
 
 def _begin(connection: sqlite3.Connection) -> None:
@@ -227,12 +236,11 @@ def _execute(connection: sqlite3.Connection) -> Execute:
 
 def filesystem_of(folder: Path) -> str:
     """The kind of filesystem a folder lies on, "" where that cannot be told."""
-    best, kind = "", ""
+    inner, best, kind = f"{folder.resolve()}/", "", ""
     with suppress(OSError), open("/proc/mounts", encoding="utf-8") as mounts:
         for line in mounts:
             _, where, named, *_ = line.split(" ")
-            inside = str(folder.resolve()) == where or str(folder.resolve()).startswith(where.rstrip("/") + "/")
-            if inside and len(where) >= len(best):
+            if inner.startswith(f"{where.rstrip('/')}/") and len(where) >= len(best):
                 best, kind = where, named
     return kind
 

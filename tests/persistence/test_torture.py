@@ -1,0 +1,33 @@
+"""A small share of every row of the torture table, against every store."""
+
+from __future__ import annotations
+
+import pytest
+
+from agentflow.cli import main
+from agentflow.testing.torture import table
+
+#: The table forks while the thread that renews leases may be there; nothing of it is used on the other side.
+pytestmark = pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+
+
+@pytest.mark.parametrize("row", [row.name for row in table.ROWS])
+def test_a_share_of_each_row_finds_nothing_wrong(row: str) -> None:
+    ran = [(kind, found.wrong) for _, kind, _, found in table.run({"sqlite": ""}, [row], SHARES.get(row, 0.05))]
+    assert [("sqlite", [])] == ran
+
+
+#: Rows of which 5 % would say nothing, or take long.
+SHARES = {"boundaries": 0.5, "one-object": 1.0, "decisions": 0.1, "race": 0.02, "branching-race": 0.02, "growth": 0.25}
+
+
+def test_a_row_that_is_not_there_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    assert 2 == main(["torture", "kil"])
+    assert "there is no row 'kil'. Did you mean 'kill'?" in capsys.readouterr().err
+
+
+def test_the_table_says_what_was_found(capsys: pytest.CaptureFixture[str]) -> None:
+    assert 0 == main(["torture", "clock", "--share", "0.02"])
+    printed = capsys.readouterr().out
+    assert "against sqlite; 2% of the full sizes" in printed
+    assert "clocks an hour off change nothing. steps in the state: 1" in printed
