@@ -11,7 +11,7 @@ import zlib
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from agentflow.errors import CorruptRecord, SerializationError
+from agentflow.errors import CorruptRecord
 from agentflow.persistence.records import Key, Row
 from agentflow.persistence.serde import Serde
 from agentflow.state import StateDelta
@@ -33,7 +33,7 @@ def encode_change(serde: Serde, key: Key, number: int, change: StateDelta) -> tu
     parts: dict[str, Any] = {}
     for name, values in (("set", change.set), ("append", change.append)):
         for where, value in values.items():
-            text = _text(serde, value, f"state[{where!r}]")
+            text = serde.text(value, f"state[{where!r}]")
             if len(text) > LARGE:
                 digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
                 blobs[digest] = serde.seal(text, ("blob", digest))
@@ -85,7 +85,7 @@ def apply(change: StateDelta, values: dict[str, Any]) -> None:
 
 def encode_facts(serde: Serde, key: Key, number: int, facts: Mapping[str, Any]) -> str:
     """The text of facts beside the state: decisions, usage, a position."""
-    return serde.seal(_text(serde, dict(facts), "the record of this step"), (*key, number))
+    return serde.seal(serde.text(dict(facts), "the record of this step"), (*key, number))
 
 
 def decode_facts(serde: Serde, key: Key, number: int, text: str) -> dict[str, Any]:
@@ -134,13 +134,6 @@ def damaged(key: Key, number: int | None, why: str) -> CorruptRecord:
         key.app_id,
         number,
     )
-
-
-def _text(serde: Serde, value: Any, where: str) -> str:
-    try:
-        return _compact(serde.encode(value, where))
-    except (ValueError, RecursionError) as error:
-        raise SerializationError(f"{where} cannot be saved ({error}): keep plain values in it.") from error
 
 
 def _members(texts: Mapping[str, str]) -> str:
