@@ -209,12 +209,29 @@ class ApplicationBuilder:
         self._executor = executor_factory
         return self
 
-    def with_tracker(self, tracker: Any = "local", project: str = "default", **options: Any) -> Self:
-        """Record every run with a tracker object: a hook that stores what it sees."""
+    def with_tracker(
+        self,
+        tracker: Any = "local",
+        project: str = "default",
+        params: Mapping[str, Any] | None = None,
+        **options: Any,
+    ) -> Self:
+        """Record every run, and those of its children: with a `LocalTracker`, or with a hook object of your own.
+
+        Args:
+            tracker: "local", or a hook object that stores what it sees; None for no tracker.
+            project: Under which name a local tracker lists the runs.
+            params: Options of the local tracker as a mapping, such as `{"root": "runs"}`.
+            options: The same as keywords.
+        """
         if tracker is None:
             return self
         if isinstance(tracker, str):
-            raise BuildError(f"this version has no tracker named {tracker!r} yet: pass a hook object that records.")
+            if tracker != "local":
+                return self._problem(f"there is no tracker named {tracker!r}: use 'local', or pass a hook object.")
+            from agentflow.tracking import LocalTracker  # most applications are not tracked
+
+            tracker = LocalTracker(project, **{**(params or {}), **options})
         self._tracker = tracker
         return self.with_hooks(tracker)
 

@@ -495,7 +495,7 @@ def test_spans_and_attributes_reach_the_hooks(drive: Driver) -> None:
         (lambda builder: builder.with_state_persister(object()), "takes a persister, such as SQLitePersister"),
         (lambda builder: builder.initialize_from(object()), "takes a persister, such as SQLitePersister"),
         (lambda builder: builder.with_state_persister("mysql://x"), "names no store"),
-        (lambda builder: builder.with_tracker("local"), "no tracker named 'local' yet"),
+        (lambda builder: builder.with_tracker("remote").build(), "no tracker named 'remote'"),
     ],
 )
 def test_what_cannot_save_or_record_is_refused(call: Any, message: str) -> None:
