@@ -176,7 +176,10 @@ class Redactor:
 
 def _hinted(text: str) -> bool:
     lower = text.lower()
-    return any(hint in lower for hint in _HINTS)
+    for hint in _HINTS:  # noqa: SIM110  # `any` takes three times as long, and this is done with everything tracked
+        if hint in lower:
+            return True
+    return False
 
 
 def _without_shapes(text: str) -> str:

@@ -158,6 +158,6 @@ async def _tell_decision(machine: Machine, runtime: Runtime) -> None:
         machine.identity.hooks.post_decide,
         app_id=machine.identity.app_id,
         partition_key=machine.identity.partition_key,
-        decision=machine.decisions[-1],
+        decision=machine.last_decision,
         state=machine.state,
     )

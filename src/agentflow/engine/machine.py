@@ -182,6 +182,13 @@ class Machine:
         """The last decisions, oldest first."""
         return [replace(decision, sequence_id=number) for number, decision in self._decisions or ()]
 
+    @property
+    def last_decision(self) -> Decision:
+        """The last of them; there is one."""
+        assert self._decisions
+        number, decision = self._decisions[-1]
+        return replace(decision, sequence_id=number)
+
     def decided(self, sequence_id: int) -> list[Decision]:
         """The choices that led, or are to lead, to a step."""
         found: list[Decision] = []

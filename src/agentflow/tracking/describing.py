@@ -86,6 +86,6 @@ def add_outcome(facts: dict[str, Any], state: State[Any], result: Mapping[str, A
         return
     written = change.set
     if isinstance(result, Mapping) and all(key in written and written[key] is result[key] for key in result):
-        facts["result_keys"] = list(result)
+        facts["result_of"] = list(result)
     else:
         facts["result"] = result

@@ -60,7 +60,7 @@ def read(event: Event, as_kind: Callable[[Event, dict[str, Any]], Record], damag
 def as_step(event: Event, facts: dict[str, Any]) -> TrackedStep:
     """The record of the beginning or the end of a step."""
     changed = dict(facts.get("set", {}))
-    keys = facts.get("result_keys")
+    keys = facts.get("result_of")
     stream = facts.get("stream")
     return TrackedStep(
         number=event.number,
