@@ -13,10 +13,11 @@ from agentflow import checks
 from agentflow.actions import Action
 from agentflow.application import Application
 from agentflow.context import ApplicationContext, Identity, ParentPointer
+from agentflow.engine.created import tell_created
 from agentflow.engine.machine import Machine
 from agentflow.errors import BuildError, UnknownNameError, did_you_mean, raise_problems
 from agentflow.graph import Graph, Transition, as_action, named_action, transitions_from
-from agentflow.hooks import NO_HOOKS, Hook, HookSet, fire
+from agentflow.hooks import NO_HOOKS, Hook, HookSet
 from agentflow.runtime import ASYNC, BLOCKING, Runtime, run_blocking
 from agentflow.state import State, TypingSystem
 from agentflow.typed import is_model, plain
@@ -323,16 +324,14 @@ class ApplicationBuilder:
         """
         saved = run_blocking(self._look_up(BLOCKING)) if self._source is not None else None
         application = self._assemble(saved)
-        hooks = application._machine.identity.hooks
-        if hooks.post_application_create:
-            run_blocking(self._announce(BLOCKING, application))
+        run_blocking(tell_created(application._machine, BLOCKING))
         return application
 
     async def abuild(self) -> Application[Any]:
         """The same, for hooks whose `post_application_create` is async."""
         saved = await self._look_up(ASYNC) if self._source is not None else None
         application = self._assemble(saved)
-        await self._announce(ASYNC, application)
+        await tell_created(application._machine, ASYNC)
         return application
 
     @property
@@ -442,19 +441,6 @@ class ApplicationBuilder:
             return State(first)
         given = dict(first or {})
         return State({**self._typing.defaults(), **given}, self._typing)
-
-    async def _announce(self, runtime: Runtime, application: Application[Any]) -> None:
-        identity = application._machine.identity
-        await fire(
-            runtime,
-            identity.hooks.post_application_create,
-            app_id=identity.app_id,
-            partition_key=identity.partition_key,
-            state=application.state,
-            application_graph=application.graph,
-            parent_pointer=identity.parent_pointer,
-            spawning_parent_pointer=identity.spawning_parent_pointer,
-        )
 
     def _graph_builder(self) -> GraphBuilder:
         if self._own is None:

@@ -6,6 +6,8 @@ What must not live here: what a listener does with what it is told.
 from __future__ import annotations
 
 import functools
+import inspect
+import weakref
 from collections.abc import Callable, Iterable
 from typing import Any, Final
 
@@ -73,7 +75,7 @@ class HookSet:
         if isinstance(hook, type) or not heard:
             raise BuildError(f"{hook!r} is no hook: pass an object with a method such as post_run_step(self, ...).")
         for moment in heard:
-            if self.first_async is None and is_async(getattr(hook, moment)):
+            if self.first_async is None and _known(getattr(hook, moment))[1]:
                 self.first_async = f"{type(hook).__name__}.{moment}"
 
 
@@ -87,7 +89,7 @@ async def fire(runtime: Runtime, listeners: tuple[Listener, ...], **facts: Any) 
 
 
 def _adapted(listener: Listener) -> Listener:
-    wanted = accepted(listener)
+    wanted = _known(listener)[0]
     if wanted is None:
         return listener
 
@@ -96,3 +98,18 @@ def _adapted(listener: Listener) -> Listener:
         return listener(**{name: fact for name, fact in facts.items() if name in wanted})
 
     return adapted
+
+
+#: What was found out about a function; a method is looked at once for all objects of its class.
+_found_out: weakref.WeakKeyDictionary[Any, tuple[frozenset[str] | None, bool]] = weakref.WeakKeyDictionary()
+
+
+def _known(listener: Listener) -> tuple[frozenset[str] | None, bool]:
+    """Which facts a listener takes (None for any), and whether it is async."""
+    function = getattr(listener, "__func__", None)
+    if not inspect.isfunction(function):
+        return accepted(listener), is_async(listener)
+    found = _found_out.get(function)
+    if found is None:
+        found = _found_out[function] = accepted(listener), is_async(listener)
+    return found

@@ -13,6 +13,7 @@ from typing import Any
 from agentflow.budget import CURRENT_METER
 from agentflow.context import ApplicationContext, Identity, ParentPointer
 from agentflow.engine import rules
+from agentflow.engine.created import tell_created
 from agentflow.engine.machine import Machine
 from agentflow.engine.run import Run
 from agentflow.errors import ActionTimeoutError, BuildError
@@ -88,6 +89,7 @@ class Child:
         reach("before-child")
         if run.machine.journal is not None and await was_finished(run.machine, self.runtime, run.halts):
             return self.outcome()
+        await tell_created(run.machine, self.runtime)
         if self.timeout is None or self.runtime is BLOCKING:
             await run.to_end()
         else:
@@ -118,7 +120,7 @@ class Child:
             parent.partition_key,
             None,
             ParentPointer(parent.app_id, parent.partition_key, parent.sequence_id),
-            NO_HOOKS if tracker is None else HookSet([tracker]),
+            hooks_for(tracker, parent),
             tracker,
             parent.parallel_executor_factory,
             saving_for(task, parent),
@@ -169,6 +171,13 @@ class Child:
         return ActionTimeoutError(
             f"the task {self.key!r} took longer than its {self.timeout:g} seconds: raise its timeout or make it faster."
         )
+
+
+def hooks_for(tracker: Any, parent: ApplicationContext) -> HookSet:
+    """What observes a child: its tracker."""
+    if tracker is None:
+        return NO_HOOKS
+    return parent.hooks if parent.hooks.hooks == (tracker,) else HookSet([tracker])
 
 
 async def run_children(

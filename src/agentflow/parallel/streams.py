@@ -11,6 +11,7 @@ from typing import Any
 
 from agentflow.containers import AsyncStreamingResultContainer, StreamingResultContainer
 from agentflow.context import ApplicationContext
+from agentflow.engine.created import tell_created
 from agentflow.engine.streams import StreamedStep
 from agentflow.errors import BuildError, RunError, did_you_mean
 from agentflow.nursery import Cancelled, Emit, Merged, Stop
@@ -99,6 +100,7 @@ class _Pump:
         child = self._child
         child.started = time.perf_counter()
         run = child.run(child.check(index, stop))
+        await tell_created(run.machine, child.runtime)
         try:
             while (opened := await run.advance_stream()) is not None:
                 await self._pass_on(opened, index, stop)
