@@ -163,16 +163,21 @@ def _model_back(cls: Any, content: Any) -> Any:
     _drifted(held, set(cls.model_fields))
     if not ((type(extra) is dict and cls.model_config.get("extra") == "allow") or extra is None):
         raise ValueError("it has fields beside those it declares")
-    if not private.keys() <= cls.__private_attributes__.keys():
-        raise ValueError(
-            f"it has no private attribute {', '.join(sorted(private.keys() - cls.__private_attributes__))}"
-        )
-    values = {name: held[name] if name in held else _model_default(cls, name) for name in cls.model_fields}
+    inner = cls.__private_attributes__
+    if not private.keys() <= inner.keys():
+        raise ValueError(f"it has no private attribute {', '.join(sorted(private.keys() - inner.keys()))}")
+    added = {name: inner[name].get_default() for name in inner.keys() - private.keys()}
     value = cls.__new__(cls)
-    object.__setattr__(value, "__dict__", values)
+    object.__setattr__(
+        value,
+        "__dict__",
+        {name: held[name] if name in held else _model_default(cls, name) for name in cls.model_fields},
+    )
     object.__setattr__(value, "__pydantic_fields_set__", set(given))
-    object.__setattr__(value, "__pydantic_extra__", extra)
-    object.__setattr__(value, "__pydantic_private__", private if cls.__private_attributes__ else None)
+    beside = {**private, **{name: item for name, item in added.items() if _is_set(item)}} if inner else None
+    for name, item in (("__pydantic_extra__", extra), ("__pydantic_private__", beside)):
+        if getattr(value, name, ...) is not item:  # root models have the one value of both in their class
+            object.__setattr__(value, name, item)
     return value
 
 

@@ -13,6 +13,7 @@ from typing import Any
 from agentflow.persistence.serde.shapes import CONTENT, MAX_DEPTH, TAG, Codec, Trouble, shown
 
 _TAGGED = frozenset((TAG, CONTENT))
+_ATOMS = frozenset((str, int, bool, type(None)))  # a float may be infinite, if the record says 1e999
 
 
 class Reader:
@@ -34,9 +35,7 @@ class Reader:
             Trouble: It is nothing that a writer has written.
         """
         kind = type(plain)
-        if kind is str or kind is int or kind is bool or plain is None:
-            return plain
-        if kind is float and isfinite(plain):
+        if kind in _ATOMS or (kind is float and isfinite(plain)):
             return plain
         if depth > MAX_DEPTH:
             raise Trouble(f"is nested more than {MAX_DEPTH} levels deep")
@@ -53,7 +52,7 @@ class Reader:
             for key, item in plain.items():
                 if type(key) is not str:
                     raise Trouble("has a key that is no text")
-                out[key] = item if type(item) is str else self.read(item, depth + 1)
+                out[key] = item if type(item) in _ATOMS else self.read(item, depth + 1)
         except Trouble as trouble:
             trouble.path.append(f"[{shown(key)}]")
             raise
@@ -63,7 +62,7 @@ class Reader:
         out = []
         try:
             for item in plain:
-                out.append(item if type(item) is str else self.read(item, depth + 1))
+                out.append(item if type(item) in _ATOMS else self.read(item, depth + 1))
         except Trouble as trouble:
             trouble.path.append(f"[{len(out)}]")
             raise

@@ -54,6 +54,8 @@ class Seal:
             raise CorruptRecord("a record is not encrypted, and a key was given: read it with a serde without a key.")
         try:
             raw = base64.b64decode(text[len(MARK) :].encode("ascii"), validate=True)
+            if MARK + base64.b64encode(raw).decode("ascii") != text:  # base64 ignores the last few bits
+                raise ValueError("it is not written as a sealed text is")
             return self._cipher.decrypt(raw[:_NONCE], raw[_NONCE:], _place(bound_to)).decode("utf-8")
         except Exception as error:  # InvalidTag, or what base64 and the cipher say to damaged bytes
             raise CorruptRecord(
