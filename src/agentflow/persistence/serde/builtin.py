@@ -15,7 +15,7 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from agentflow.persistence.serde.shapes import MAX_PLAIN_INT, Codec, Pairs, Parts, Trouble
+from agentflow.persistence.serde.shapes import MAX_PLAIN_INT, Codec, Pairs, Parts, Trouble, Unordered
 from agentflow.persistence.serde.zones import zone
 
 #: What a defaultdict may make its missing values with; any other factory is code, which is not saved.
@@ -69,14 +69,6 @@ def _bytes(content: Any) -> bytes:
 
 def _base64(value: bytes | bytearray) -> str:
     return base64.b64encode(value).decode("ascii")
-
-
-def _sorted(value: set[Any] | frozenset[Any]) -> list[Any]:
-    """One order for equal sets wherever it is possible, so that equal states have equal texts."""
-    try:
-        return sorted(value)
-    except Exception:  # items of several types, or with an order of their own
-        return sorted(value, key=lambda item: (type(item).__name__, repr(item)))
 
 
 def _unique(content: Any) -> list[Any]:
@@ -179,8 +171,8 @@ def _deque_back(content: Any) -> deque[Any]:
 
 CODECS: tuple[Codec, ...] = (
     Codec("tuple", tuple, list, lambda content: tuple(checked(content, list))),
-    Codec("set", set, _sorted, lambda content: set(_unique(content))),
-    Codec("frozenset", frozenset, _sorted, lambda content: frozenset(_unique(content))),
+    Codec("set", set, Unordered, lambda content: set(_unique(content))),
+    Codec("frozenset", frozenset, Unordered, lambda content: frozenset(_unique(content))),
     Codec("deque", deque, lambda value: Parts([value.maxlen, list(value)]), _deque_back),
     Codec("ordered", OrderedDict, Pairs, lambda content: OrderedDict(_distinct(pairs(content)))),
     Codec("default", defaultdict, _factory, _factory_back),

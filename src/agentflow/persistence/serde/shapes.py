@@ -57,6 +57,10 @@ class Parts(list[Any]):
     """A simpler value: a few parts that do not show in the path of an error."""
 
 
+class Unordered(list[Any]):
+    """A simpler value: items in no order, written in one that equal sets share, so that equal states have equal texts."""
+
+
 class Trouble(Exception):
     """What is wrong somewhere inside a value; the path grows from the inside out while it is raised."""
 

@@ -6,6 +6,7 @@ What must not live here: which types there are (`builtin.py`, `objects.py`), rea
 from __future__ import annotations
 
 import base64
+import json
 from collections.abc import Callable, Mapping
 from math import copysign, isfinite
 from typing import Any
@@ -21,8 +22,11 @@ from agentflow.persistence.serde.shapes import (
     Pairs,
     Parts,
     Trouble,
+    Unordered,
     shown,
 )
+
+_in_json = json.JSONEncoder(check_circular=False).encode
 
 
 class Writer:
@@ -118,6 +122,8 @@ class Writer:
             return self._pairs(value, depth)
         if kind is Fields:
             return self._fields(value, depth)
+        if kind is Unordered:
+            return sorted(self._list(value, depth), key=_in_json)
         if kind is Parts:
             return [self.write(part, depth + 1) for part in value]
         codec = self._codecs.get(kind)
