@@ -15,7 +15,7 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from agentflow.persistence.serde.shapes import MAX_PLAIN_INT, Codec, Pairs, Parts, Trouble, Unordered
+from agentflow.persistence.serde.shapes import MAX_PLAIN_INT, Codec, Pairs, Parts, Trouble, Unordered, shown
 from agentflow.persistence.serde.zones import zone
 
 #: What a defaultdict may make its missing values with; any other factory is code, which is not saved.
@@ -151,7 +151,7 @@ def _factory(value: defaultdict[Any, Any]) -> Any:
     factory = value.default_factory
     if factory is not None and factory not in FACTORIES.values():
         raise Trouble(
-            f"is a defaultdict made with {factory!r}, which cannot be saved: use one of "
+            f"is a defaultdict made with {shown(factory)}, which cannot be saved: use one of "
             f"{', '.join(sorted(FACTORIES))}, or a dict."
         )
     return Parts([factory and factory.__name__, Pairs(value)])

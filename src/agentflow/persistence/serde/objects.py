@@ -13,7 +13,7 @@ import functools
 from typing import Any
 
 from agentflow.errors import BuildError
-from agentflow.persistence.serde.shapes import Codec, Fields, Parts, Trouble
+from agentflow.persistence.serde.shapes import Codec, Fields, Parts, Trouble, shown
 
 
 def tag_of(cls: type) -> str:
@@ -66,7 +66,7 @@ def _member(cls: type[enum.Enum], value: enum.Enum) -> Any:
         return value.name
     if isinstance(value, enum.Flag):  # several flags together have no name
         return value.value
-    raise Trouble(f"is {value!r}, which is no declared member of its enum and cannot be saved: declare it.")
+    raise Trouble(f"is {shown(value)}, which is no declared member of its enum and cannot be saved: declare it.")
 
 
 def _member_back(cls: type[enum.Enum], content: Any) -> enum.Enum:

@@ -85,6 +85,4 @@ class Reader:
             raise
         except Exception as error:  # a decoder of hostile content may raise whatever it likes
             name = type(error).__name__
-            raise Trouble(
-                f"is no {codec.cls.__qualname__} as one is saved ({name}: {shown(str(error), 200)})"
-            ) from error
+            raise Trouble(f"is no {codec.cls.__qualname__} as one is saved ({name}: {shown(error, 200)})") from error

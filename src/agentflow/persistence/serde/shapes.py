@@ -58,7 +58,7 @@ class Parts(list[Any]):
 
 
 class Unordered(list[Any]):
-    """A simpler value: items in no order, written in one that equal sets share, so that equal states have equal texts."""
+    """A simpler value: items without an order, written in the same one for equal sets."""
 
 
 class Trouble(Exception):
@@ -78,6 +78,9 @@ class Trouble(Exception):
 
 
 def shown(value: object, limit: int = 60) -> str:
-    """The repr of a key or a name for a message; it may come from a hostile record, so it is cut."""
-    text = repr(value[:limit] if isinstance(value, str) else value)
+    """A key, a name or an error for a message, cut; it may be hostile, and even its repr may raise."""
+    try:
+        text = str(value) if isinstance(value, Exception) else repr(value[:limit] if isinstance(value, str) else value)
+    except Exception:  # an integer of too many digits, or code of somebody else's
+        return f"<{type(value).__name__}>"
     return text if len(text) <= limit + 2 else f"{text[:limit]}..."

@@ -140,7 +140,9 @@ class Writer:
             raise
         except Exception as error:
             name = type(error).__name__
-            raise Trouble(f"is a {codec.cls!r} that cannot be saved: its encoder raised {name}: {error}.") from error
+            raise Trouble(
+                f"is a {codec.cls!r} that cannot be saved: its encoder raised {name}: {shown(error, 200)}."
+            ) from error
 
     def _enter(self, size: int, depth: int) -> None:
         self._left -= size
