@@ -20,7 +20,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from agentflow.redaction import Redactor
+from agentflow.redaction import Redactor, redact
 from agentflow.tracking.store import Built, Row, Source, Store
 
 #: What waits to be written may be so many events and so many characters; what comes on top is dropped.
@@ -188,7 +188,7 @@ class Writer:
 
     def note(self, error: Exception) -> None:
         """Keep what went wrong, and say so in the log the first time."""
-        told, self.problem = self.problem, f"{type(error).__name__}: {error}"
+        told, self.problem = self.problem, redact(f"{type(error).__name__}: {error}")
         if told is None:
             logging.getLogger("agentflow").warning(
                 "what was tracked cannot be written to %s (%s): the run goes on, and what is lost is counted in the "
