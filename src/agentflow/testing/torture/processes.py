@@ -18,12 +18,15 @@ def forked(work: Callable[[], object], log: Path | None = None) -> int:
     """Run something in a process of its own: its id. It exits with 0, or with 1 and its traceback in `log`."""
     sys.stdout.flush()
     sys.stderr.flush()
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # before its own work begins, a child is not interrupted
     child = os.fork()
     if child:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
         return child
     code = 1
     try:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
         work()
         code = 0
     except BaseException:

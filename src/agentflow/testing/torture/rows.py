@@ -72,5 +72,8 @@ def timed(row: RowOfTable, trial: Trial) -> Found:
         found = row.run(trial)
     except Exception as error:
         found = Found(wrong=[f"{type(error).__name__}: {error}"])
+    log = trial.folder / "errors.log"
+    if found.wrong and log.exists():
+        found.wrong.append("the last error of a process: " + log.read_text(encoding="utf-8")[-1500:])
     found.seconds = time.perf_counter() - started
     return found
