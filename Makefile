@@ -36,8 +36,8 @@ demo-chat: $(VENV)/.installed  ## Talk to the smallest chat agent
 demo-compare: $(VENV)/.installed  ## Put prompts to three providers, and see the answers side by side
 	@$(BIN)/agentflow demo multi-model
 
-torture: $(VENV)/.installed  ## Crash, race, cancel and starve saved runs, in full sizes (half an hour or so)
-	@$(BIN)/agentflow torture
+torture: $(VENV)/.installed  ## Crash, race, cancel and starve saved runs in every store (half an hour; SHARE=0.05 is less)
+	@$(BIN)/python scripts/torture.py --share $(or $(SHARE),1)
 
 # `coverage run` and not pytest's plugin: pytest loads agentflow's own plugin, and agentflow with it, before that begins.
 test: $(VENV)/.installed  ## Run every test, with coverage

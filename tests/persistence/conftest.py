@@ -1,17 +1,35 @@
-"""Every store under one name."""
+"""Every store under one name; the servers are real ones, see `tests/servers.py`."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from agentflow.persistence import InMemoryPersister, Persister, SQLitePersister
+from agentflow.persistence import InMemoryPersister, Persister, SQLitePersister, persister_from
+from tests import servers
 
 
-@pytest.fixture(params=["memory", "sqlite"])
+@pytest.fixture(scope="session")
+def stores() -> Iterator[dict[str, str]]:
+    """The URLs of the servers, by the kind of store; they are started when the first test needs them."""
+    servers.start()
+    yield {"sqlite": "", "postgresql": os.environ[servers.POSTGRES], "redis": os.environ[servers.REDIS]}
+    servers.stop()
+
+
+@pytest.fixture(params=["memory", "sqlite", "postgresql", "redis"])
 def persister(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Persister]:
-    made = InMemoryPersister() if request.param == "memory" else SQLitePersister(tmp_path / "runs.db")
+    """An empty store of each kind."""
+    kind = request.param
+    if kind == "memory":
+        made: Persister = InMemoryPersister()
+    elif kind == "sqlite":
+        made = SQLitePersister(tmp_path / "runs.db")
+    else:
+        made = persister_from(request.getfixturevalue("stores")[kind])
+        servers.emptied(made)
     with made:
         yield made

@@ -43,7 +43,7 @@ def run(arguments: Namespace) -> int:
             raise InputError(f"there is no row {name!r}. {did_you_mean(name, known)}")
     if not 0 < arguments.share <= 1:
         raise InputError(f"--share {arguments.share} makes no sense: give more than 0 and at most 1.")
-    stores = {_kind(url): url for url in arguments.store} or table.reachable()
+    stores = {_kind(url): url.removeprefix("sqlite:") for url in arguments.store} or table.reachable()
     wrong = 0
     print(f"against {', '.join(stores)}; {arguments.share:.0%} of the full sizes")
     for row, kind, size, found in table.run(stores, arguments.rows, arguments.share, arguments.seed):

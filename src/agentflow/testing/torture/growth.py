@@ -12,7 +12,7 @@ import time
 from typing import Any
 
 from agentflow import ApplicationBuilder, State, action
-from agentflow.persistence import persister_from
+from agentflow.persistence import Key, persister_from
 from agentflow.persistence.owner import new_owner
 from agentflow.testing.torture import victims
 from agentflow.testing.torture.rows import Found, Trial
@@ -40,7 +40,7 @@ def growth(trial: Trial) -> Found:
         began = time.perf_counter()
         app.step()
         seconds.append(time.perf_counter() - began)
-    stored = sum(len(row.delta) + len(row.snapshot or "") for row in persister.rows(persister.heads()[-1].key))
+    stored = sum(len(row.delta) + len(row.snapshot or "") for row in persister.rows(Key("", app_id)))
     began = time.perf_counter()
     loaded = make().build()
     loading = time.perf_counter() - began

@@ -7,6 +7,7 @@ not live here: gentler ends of a process (`interrupts.py`).
 from __future__ import annotations
 
 import signal
+import time
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -29,13 +30,14 @@ def kill_loop(trial: Trial) -> Found:
     """Kill a counting process at `size` random instants; another goes on from what was committed."""
     found, kills, number, errors = Found(), 0, 0, 0
     totals: Counter[str] = Counter()
+    latest = max(0.08, 3 * _start(trial))
     while kills < trial.size:
         app_id, log = f"kill-{new_owner()}-{number}".replace("/", "-"), trial.folder / f"{number}.log"
         number += 1
         stuck = 0
         while stuck < PATIENCE:
             worker = forked(lambda app_id=app_id, log=log: _count(trial.url, app_id, log), trial.folder / "errors.log")  # type: ignore[misc]
-            code = strike(worker, trial.chance.uniform(0.0, 0.08))
+            code = strike(worker, trial.chance.uniform(0.0, latest))
             if code == 0:
                 break
             kills += code == -signal.SIGKILL
@@ -49,6 +51,14 @@ def kill_loop(trial: Trial) -> Found:
     found.expect("stuck applications", 0, totals["stuck applications"])
     found.expect("errors while going on", 0, errors)
     return found
+
+
+def _start(trial: Trial) -> float:
+    """How long a process takes to perform its first step; one that is always killed before it would never get on."""
+    began = time.perf_counter()
+    app_id = f"first-{new_owner()}".replace("/", "-")
+    strike(forked(lambda: _decide(trial.url, app_id, trial.folder / "first.log", None, 1)), 60.0)
+    return time.perf_counter() - began
 
 
 def decisions(trial: Trial) -> Found:

@@ -65,6 +65,9 @@ def run(
         seed: Of the random instants.
     """
     wanted = set(names)
+    for url in filter(None, stores.values()):  # opened once here, so that no forked process has to load its client
+        with persister_from(url):
+            pass
     for row in ROWS:
         for kind, url in stores.items():
             if (wanted and row.name not in wanted) or kind not in row.stores:
