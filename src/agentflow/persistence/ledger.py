@@ -38,7 +38,8 @@ class Ledger:
         self.error: str | None = None
         self._saved: State[Any] | None = None
         self._amended = False
-        self._base = self._grown = 0
+        self._base = self._grown = self._next_base = 0
+        self._marks: dict[str, Mark] = {}  # after each action; the same text every time
 
     # -- what is written
 
@@ -46,7 +47,7 @@ class Ledger:
         """What makes the application: the state it starts from, whole."""
         number = progress.sequence_id
         text, blobs = encode_change(self.serde, self.key, number, StateDelta(progress.state.get_all()))
-        self._base, self._grown = len(text), 0
+        self._base, self._grown = len(text) + sum(map(len, blobs.values())), 0
         facts = encode_facts(self.serde, self.key, number, {"begun": self.beginning}) if self.beginning else ""
         row = sealed_row(number, None, text, text, facts, blobs)
         graph = " ".join(sorted(action.name for action in progress.graph.actions))
@@ -69,14 +70,20 @@ class Ledger:
         number = progress.sequence_id + 1
         change = compacted(difference(self._saved, state) if self._amended else delta(state), self._saved)
         text, blobs = encode_change(self.serde, self.key, number, change)
-        snapshot = None
+        snapshot, self._next_base = None, 0
         if self._grown + len(text) >= max(SNAPSHOT_AT, self._base):
             snapshot, large = encode_change(self.serde, self.key, number, StateDelta(state.get_all()))
+            self._next_base = len(snapshot) + sum(map(len, large.values()))
             blobs |= large
         facts = self._facts(progress, number, usages, started, attempt)
-        position = {"prior": name, "next": None, "entry": progress.entrypoint}
-        mark = Mark(encode_position(self.serde, self.key, position), "ready")
-        return sealed_row(number, name, text, snapshot, facts, blobs), blobs, mark
+        return sealed_row(number, name, text, snapshot, facts, blobs), blobs, self._after(name, progress.entrypoint)
+
+    def _after(self, name: str, entrypoint: str) -> Mark:
+        mark = self._marks.get(name)
+        if mark is None:
+            position = {"prior": name, "next": None, "entry": entrypoint}
+            mark = self._marks[name] = Mark(encode_position(self.serde, self.key, position), "ready")
+        return mark
 
     def mark(self, progress: Progress, status: str) -> Mark:
         """Where the application stands now, between two steps."""
@@ -106,7 +113,7 @@ class Ledger:
         if row.snapshot is None:
             self._grown += len(row.delta)
         else:
-            self._base, self._grown = len(row.snapshot), 0
+            self._base, self._grown = self._next_base, 0
 
     def amended(self, state: State[Any]) -> None:
         """The state was changed from outside."""

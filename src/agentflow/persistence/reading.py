@@ -37,7 +37,7 @@ class Restored:
     Attributes:
         values: The state.
         row: The last row that was read.
-        base: Characters of the snapshot it was read from.
+        base: Characters of the snapshot it was read from, with the large values it points to.
         grown: Characters of the changes since.
     """
 
@@ -74,10 +74,18 @@ def restore(persister: Persister, key: Key, upto: int, serde: Serde | None = Non
 def _replay(persister: Persister, serde: Serde, key: Key, row: Row, found: Restored) -> None:
     check(key, row)
     text = row.delta if row.snapshot is None else row.snapshot
+    large: list[int] = []
+
+    def blob(digest: str) -> str | None:
+        body = persister.blob(digest)
+        large.append(len(body or ""))
+        return body
+
     try:
-        change = decode_change(serde, key, row.sequence_id, text, persister.blob)
+        change = decode_change(serde, key, row.sequence_id, text, blob)
         if row.snapshot is not None:
             found.values = dict(change.set)
+            found.base += sum(large)
         else:
             apply(change, found.values)
             found.grown += len(text)
@@ -177,7 +185,7 @@ def forked(persister: Persister, source: Key, number: int | None, new: Key) -> B
     return Birth(row, mark, Pointer(source, at), None, head.graph, blobs)
 
 
-_DECISION = {field.name for field in fields(Decision)}
+_DECISION = {field.name: field.default for field in fields(Decision)}
 _USAGE = {field.name for field in fields(Usage)}
 
 
@@ -190,10 +198,16 @@ def decisions_from(plain: Iterable[Any]) -> list[Decision]:
 
 
 def plain_decision(decision: Decision) -> dict[str, Any]:
-    """A decision as plain values."""
-    plain = {name: getattr(decision, name) for name in _DECISION}
-    raw = plain["raw"]
-    return {**plain, "targets": list(decision.targets), "raw": None if raw is None else str(raw)}
+    """A decision as plain values, without those that say nothing."""
+    plain: dict[str, Any] = {}
+    for name, usual in _DECISION.items():
+        value = getattr(decision, name)
+        if value is not usual and value != usual:
+            plain[name] = value
+    plain["targets"] = list(decision.targets)
+    if "raw" in plain:
+        plain["raw"] = str(plain["raw"])
+    return plain
 
 
 def usage_from(plain: Any) -> Usage:

@@ -40,7 +40,9 @@ def growth(trial: Trial) -> Found:
         began = time.perf_counter()
         app.step()
         seconds.append(time.perf_counter() - began)
-    stored = sum(len(row.delta) + len(row.snapshot or "") for row in persister.rows(Key("", app_id)))
+    rows = persister.rows(Key("", app_id))
+    blobs = {digest: len(persister.blob(digest) or "") for row in rows for digest in row.blobs}
+    stored = sum(len(row.delta) + len(row.snapshot or "") for row in rows) + sum(blobs.values())
     began = time.perf_counter()
     loaded = make().build()
     loading = time.perf_counter() - began
