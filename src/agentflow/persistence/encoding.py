@@ -33,7 +33,7 @@ def encode_change(serde: Serde, key: Key, number: int, change: StateDelta) -> tu
     parts: dict[str, Any] = {}
     for name, values in (("set", change.set), ("append", change.append)):
         for where, value in values.items():
-            text = serde.text(value, f"state[{where!r}]")
+            text = serde.text(value, f"state[{where!r}]", where)
             if len(text) > LARGE:
                 digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
                 blobs[digest] = serde.seal(text, ("blob", digest))
@@ -59,9 +59,9 @@ def decode_change(serde: Serde, key: Key, number: int, text: str, blob: Callable
         raise CorruptRecord("a section of a saved change has the wrong form.")
     values: dict[str, dict[str, Any]] = {"set": {}, "append": {}}
     for name, section in values.items():
-        section.update({k: serde.decode(plain, f"state[{k!r}]") for k, plain in found.get(name, {}).items()})
+        section.update({k: serde.decode(plain, f"state[{k!r}]", k) for k, plain in found.get(name, {}).items()})
         for where, digest in found.get(f"large_{name}", {}).items():
-            section[where] = _large(serde, digest, blob, f"state[{where!r}]")
+            section[where] = _large(serde, digest, blob, where)
     if not all(isinstance(items, list) for items in values["append"].values()):
         raise CorruptRecord("what a saved change appends is no list.")
     return StateDelta(values["set"], values["append"], frozenset(map(str, found.get("delete", ()))))
@@ -140,11 +140,12 @@ def _members(texts: Mapping[str, str]) -> str:
     return ",".join(f"{_compact(where)}:{text}" for where, text in texts.items())
 
 
-def _large(serde: Serde, digest: object, blob: Callable[[str], str | None], where: str) -> Any:
+def _large(serde: Serde, digest: object, blob: Callable[[str], str | None], field: str) -> Any:
+    where = f"state[{field!r}]"
     sealed = blob(str(digest))
     if sealed is None:
         raise CorruptRecord(f"the large value of {where} is gone.")
     text = serde.unseal(sealed, ("blob", str(digest)))
     if hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest() != digest:
         raise CorruptRecord(f"the large value of {where} is not the one that was saved.")
-    return serde.decode(serde.parse(text, where), where)
+    return serde.decode(serde.parse(text, where), where, field)

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from math import isfinite
 from typing import Any
 
-from agentflow.persistence.serde.shapes import CONTENT, MAX_DEPTH, TAG, Codec, Trouble, shown
+from agentflow.persistence.serde.shapes import CONTENT, FIELD, MAX_DEPTH, TAG, Codec, Trouble, shown
 
 _TAGGED = frozenset((TAG, CONTENT))
 _ATOMS = frozenset((str, int, bool, type(None)))  # a float may be infinite, if the record says 1e999
@@ -74,10 +74,20 @@ class Reader:
         tag = plain[TAG]
         codec = self._codecs.get(tag) if type(tag) is str else None
         if codec is None:
+            if tag == FIELD:
+                raise Trouble("was saved in a way of its own: call `register_field_serde` for its key where it is read")
             raise Trouble(
                 f"is tagged {shown(tag)}, which is no registered type: give the type to the serde, or call "
                 "`register_type` on it, where the record is read"
             )
+        return self.read_as(codec, plain, depth)
+
+    def read_as(self, codec: Codec, plain: dict[str, Any], depth: int = 0) -> Any:
+        """The value that a tagged one stands for, as this codec reads it.
+
+        Raises:
+            Trouble: The codec has not written it.
+        """
         content = self.read(plain[CONTENT], depth + 1)
         try:
             return codec.decode(content)
@@ -85,4 +95,4 @@ class Reader:
             raise
         except Exception as error:  # a decoder of hostile content may raise whatever it likes
             name = type(error).__name__
-            raise Trouble(f"is no {codec.cls.__qualname__} as one is saved ({name}: {shown(error, 200)})") from error
+            raise Trouble(f"is no {codec.name} as one is saved ({name}: {shown(error, 200)})") from error

@@ -13,11 +13,11 @@ from agentflow.errors import BuildError, DuplicateNameError
 from agentflow.persistence.serde import builtin
 from agentflow.persistence.serde.collecting import types_of
 from agentflow.persistence.serde.objects import codec_for, tag_of
-from agentflow.persistence.serde.shapes import Codec
+from agentflow.persistence.serde.shapes import CONTENT, FIELD, TAG, Codec
 
 _BUILTIN = {codec.cls: codec for codec in (*builtin.CODECS, *builtin.PLAIN)}
 _registered: dict[type, Codec] = {}
-_fields: dict[str, tuple[Callable[[Any], Any], Callable[[Any], Any]]] = {}
+_fields: dict[str, Codec] = {}
 
 
 def register_type(
@@ -58,7 +58,9 @@ def register_type(
 
 
 def register_field_serde(key: str, encode: Callable[[Any], Any], decode: Callable[[Any], Any]) -> None:
-    """Save one key of every state in its own way, whatever the type of its value.
+    """Save one key of every state of this process in its own way, whatever the type of its value.
+
+    What an action appends to a list is encoded and decoded by itself, as a list.
 
     Args:
         key: The key in the state.
@@ -68,10 +70,15 @@ def register_field_serde(key: str, encode: Callable[[Any], Any], decode: Callabl
     Example:
         register_field_serde("client", lambda client: client.name, lambda name: Client(name))
     """
-    _fields[key] = (encode, decode)
+    _fields[key] = Codec(FIELD, object, encode, decode)
 
 
-def field_serde(key: str) -> tuple[Callable[[Any], Any], Callable[[Any], Any]] | None:
+def is_field(plain: object) -> bool:
+    """Whether this was saved by the serde of a field."""
+    return type(plain) is dict and plain.keys() == {TAG, CONTENT} and plain[TAG] == FIELD
+
+
+def field_codec(key: str) -> Codec | None:
     """How this key is saved, None if like any other."""
     return _fields.get(key)
 

@@ -7,13 +7,12 @@ from __future__ import annotations
 
 import functools
 import json
-import typing
 from collections.abc import Iterable
 from typing import Any
 
 from agentflow.errors import CorruptRecord, DuplicateNameError, SerializationError
 from agentflow.persistence.serde import builtin, registry, sealing
-from agentflow.persistence.serde.collecting import rebuilt, types_of
+from agentflow.persistence.serde.collecting import is_typed_dict, rebuilt, types_of
 from agentflow.persistence.serde.objects import codec_for
 from agentflow.persistence.serde.reading import Reader
 from agentflow.persistence.serde.shapes import MAX_TEXT, Codec, Trouble
@@ -57,37 +56,42 @@ class Serde:
         """The same, which rebuilds these types as well."""
         return Serde((*self.types, *types), self.key)
 
-    def encode(self, value: Any, where: str) -> Any:
+    def encode(self, value: Any, where: str, field: str | None = None) -> Any:
         """The value as plain JSON, which shares no container with it.
 
         Args:
             value: What to save.
             where: What an error calls it, such as "state['draft']".
+            field: The key in the state, if it is one: it may have a serde of its own (`register_field_serde`).
 
         Raises:
             SerializationError: Something in it cannot be saved; the message has its path and its type.
         """
         self._refresh()
         try:
-            return Writer(self._writers, self._remedy).write(value)
+            writer = Writer(self._writers, self._remedy)
+            codec = None if field is None else registry.field_codec(field)
+            return writer.write(value) if codec is None else writer.write_as(codec, value)
         except Trouble as trouble:
             raise SerializationError(f"{trouble.place(where)} {trouble.problem}") from trouble.__cause__
         except RecursionError as error:
             raise SerializationError(f"{where} is nested too deeply to be saved: keep flat values.") from error
 
-    def decode(self, plain: Any, where: str) -> Any:
+    def decode(self, plain: Any, where: str, field: str | None = None) -> Any:
         """The value that plain JSON stands for.
 
         Args:
             plain: What `encode` made.
             where: What an error calls it.
+            field: The key in the state, if it is one.
 
         Raises:
             CorruptRecord: No serde wrote it, or it names a type that is not allowed here.
         """
         self._refresh()
         try:
-            return self._reader.read(plain)
+            codec = None if field is None or not registry.is_field(plain) else registry.field_codec(field)
+            return self._reader.read(plain) if codec is None else self._reader.read_as(codec, plain)
         except Trouble as trouble:
             raise CorruptRecord(f"the saved {trouble.place(where)} {trouble.problem}.") from trouble.__cause__
         except RecursionError as error:
@@ -106,13 +110,13 @@ class Serde:
         """
         return self.seal(self.text(value, where), bound_to)
 
-    def text(self, value: Any, where: str) -> str:
-        """The value as text that is not encrypted; `dumps` encrypts it in one go.
+    def text(self, value: Any, where: str, field: str | None = None) -> str:
+        """The value as text that is not encrypted; `dumps` encrypts it in one go, and `encode` says what `field` is.
 
         Raises:
             SerializationError: Something in it cannot be saved, or it is too large.
         """
-        text = _compact(self.encode(value, where))
+        text = _compact(self.encode(value, where, field))
         if len(text) > MAX_TEXT:
             raise SerializationError(
                 f"{where} is {len(text):,} characters as text, more than {MAX_TEXT:,}, and cannot be saved: store it "
@@ -182,7 +186,7 @@ def _codecs(types: tuple[type, ...]) -> dict[type, Codec]:
     found: dict[type, Codec] = {}
     named: dict[str, type] = {}
     for declared in types:
-        if declared not in builtin.KNOWN and not typing.is_typeddict(declared):
+        if declared not in builtin.KNOWN and not is_typed_dict(declared):
             found[declared] = codec_for(declared)
         found.update({cls: codec_for(cls) for cls in types_of(declared)})
     for cls, codec in found.items():

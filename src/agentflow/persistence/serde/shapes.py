@@ -14,6 +14,9 @@ from typing import Any
 #: The keys of a tagged value: its tag, and its content.
 TAG, CONTENT = "@", "of"
 
+#: The tag of a value that its state key has an own way of saving for.
+FIELD = "field"
+
 #: How many levels of JSON may be nested in each other, when writing and when reading; a tagged value takes two.
 MAX_DEPTH = 200
 
@@ -43,6 +46,11 @@ class Codec:
     cls: type
     encode: Callable[[Any], Any]
     decode: Callable[[Any], Any]
+
+    @property
+    def name(self) -> str:
+        """What a message calls such a value."""
+        return "field" if self.tag == FIELD else self.cls.__qualname__
 
 
 class Pairs(dict[Any, Any]):

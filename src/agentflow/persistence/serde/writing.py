@@ -129,6 +129,14 @@ class Writer:
         codec = self._codecs.get(kind)
         if codec is None:
             raise Trouble(f"is a {kind!r}, which cannot be saved: {self._remedy(kind)}")
+        return self.write_as(codec, value, depth)
+
+    def write_as(self, codec: Codec, value: Any, depth: int = 0) -> Any:
+        """`value` as this codec writes it, whatever its type.
+
+        Raises:
+            Trouble: It cannot be saved.
+        """
         if depth > MAX_DEPTH:  # a codec may lead to another one, and around again
             raise Trouble(_too_deep())
         return {TAG: codec.tag, CONTENT: self.write(self._reduced(codec, value), depth + 1)}
@@ -141,7 +149,7 @@ class Writer:
         except Exception as error:
             name = type(error).__name__
             raise Trouble(
-                f"is a {codec.cls!r} that cannot be saved: its encoder raised {name}: {shown(error, 200)}."
+                f"is a {type(value)!r} that cannot be saved: its encoder raised {name}: {shown(error, 200)}."
             ) from error
 
     def _enter(self, size: int, depth: int) -> None:
