@@ -194,6 +194,7 @@ class ApplicationBuilder:
         self._partition_key = self._partition_key if self._partition_key is not None else context.partition_key
         self._saving = self._saving or context.saving
         self.with_tracker(context.tracker)
+        self.with_hooks(*context.hooks.cascading)
         return self.with_spawning_parent(context.app_id, context.sequence_id, context.partition_key)
 
     # -- what comes with it
@@ -215,6 +216,7 @@ class ApplicationBuilder:
         tracker: Any = "local",
         project: str = "default",
         params: Mapping[str, Any] | None = None,
+        use_otel_tracing: bool = False,
         **options: Any,
     ) -> Self:
         """Record every run, and those of its children: with a `LocalTracker`, or with a hook object of your own.
@@ -223,8 +225,16 @@ class ApplicationBuilder:
             tracker: "local", or a hook object that stores what it sees; None for no tracker.
             project: Under which name a local tracker lists the runs.
             params: Options of the local tracker as a mapping, such as `{"root": "runs"}`.
-            options: The same as keywords.
+            use_otel_tracing: Tell OpenTelemetry too; see `agentflow.tracking.otel`.
+            options: The same as `params`, as keywords.
+
+        Raises:
+            MissingExtraError: OpenTelemetry is asked for and not installed.
         """
+        if use_otel_tracing:
+            from agentflow.tracking.otel import OpenTelemetryHook
+
+            self.with_hooks(OpenTelemetryHook(agent=project))
         if tracker is None:
             return self
         if isinstance(tracker, str):

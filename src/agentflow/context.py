@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextvars
 import hashlib
+import time
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -54,9 +55,11 @@ class ApplicationContext:
         sequence_id: The step; None when it is the application's own context and nothing has run.
         action_name: The action that runs, None outside of one.
         usages: What model calls of this step have used so far.
+        calls: The same of its own calls only, without those of children, each with when it ended (seconds since 1970).
     """
 
     usages: tuple[Usage, ...] = ()
+    calls: tuple[tuple[float, Usage], ...] = ()
     _tokens: tuple[contextvars.Token[Any], ...] = ()
     _span_count: int = 0
 
@@ -128,6 +131,7 @@ class ApplicationContext:
     def record_usage(self, usage: Usage) -> None:
         """Count a model call as part of this step."""
         self.usages = (*self.usages, usage)
+        self.calls = (*self.calls, (time.time(), usage))
         meter = CURRENT_METER.get()
         if meter is not None:
             meter.count(usage)

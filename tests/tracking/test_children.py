@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from agentflow import ApplicationBuilder, ApplicationContext, State, action
+from agentflow import END, ApplicationBuilder, ApplicationContext, Select, State, action
 from agentflow.parallel import MapStates, RunnableGraph, SubGraphTask, TaskBasedParallelAction, subgraph
 from agentflow.tracing import ActionSpanTracer, TracerFactory, trace
 from agentflow.tracking import LocalTracker, Runs
@@ -188,3 +188,22 @@ def test_what_model_calls_used_is_recorded(drive: Driver, tracker: LocalTracker,
 
     assert (used, used) == step.usages
     assert 30 == step.usage.total_tokens
+
+
+def test_what_a_choice_used_is_recorded(drive: Driver, tracker: LocalTracker, runs: Runs) -> None:
+    used = Usage("m", "openai", input_tokens=10, output_tokens=5, cost=0.5, latency=0.1)
+
+    def choose(state: State[Any]) -> str:
+        record(used)
+        return "square"
+
+    builder = of(square, "square", tracker, number=2).with_transitions(("square", ["square", END], Select(choose)))
+    app = drive.build(builder)
+    drive.step(app)
+    drive.step(app)
+    tracker.flush(10)
+
+    (decision,) = runs.decisions("parent")
+
+    assert (used,) == decision.usages
+    assert ("square", 15) == (decision.target, decision.tokens)

@@ -24,6 +24,7 @@ async def next_contract(machine: Machine, runtime: Runtime) -> Contract | None:
     None at the end, and while a person has to choose.
     """
     contracts = machine.graph.contracts
+    asked: list[ApplicationContext] = []
     while (name := machine.pending) not in contracts:
         if name == END:
             machine.status = Status.finished
@@ -33,14 +34,14 @@ async def next_contract(machine: Machine, runtime: Runtime) -> Contract | None:
         if choice is None:
             machine.pending = END
         else:
-            decision = choice.pick(machine.state) if choice.pure else await _chosen(machine, runtime, choice)
+            decision = choice.pick(machine.state) if choice.pure else await _chosen(machine, runtime, choice, asked)
             if decision is None:
                 return None
             machine.settle_on(decision)
             if machine.journal is not None and not choice.pure:
                 await machine.journal.noted(machine, runtime)
             if machine.identity.hooks.post_decide:
-                await _tell_decision(machine, runtime)
+                await _tell_decision(machine, runtime, asked.pop() if asked else None)
     return contracts[name]  # type: ignore[index]  # None is never among them
 
 
@@ -120,10 +121,12 @@ async def _look_ahead(machine: Machine, runtime: Runtime) -> None:
             await journal.close(machine, runtime, machine.standing)
 
 
-async def _chosen(machine: Machine, runtime: Runtime, choice: Choice) -> Decision | None:
+async def _chosen(
+    machine: Machine, runtime: Runtime, choice: Choice, asked: list[ApplicationContext]
+) -> Decision | None:
     """The decision of a choice that runs somebody's code; None, and halted, while a person has not made it."""
     if machine.awaiting is None:
-        made = await _ask(machine, runtime, choice)
+        made = await _ask(machine, runtime, choice, asked)
         if isinstance(made, Decision):
             return made
         machine.awaiting = made
@@ -135,9 +138,12 @@ async def _chosen(machine: Machine, runtime: Runtime, choice: Choice) -> Decisio
     return machine.picked
 
 
-async def _ask(machine: Machine, runtime: Runtime, choice: Choice) -> Decision | PendingChoice:
+async def _ask(
+    machine: Machine, runtime: Runtime, choice: Choice, asked: list[ApplicationContext]
+) -> Decision | PendingChoice:
     """Make a choice that runs somebody's code; what models it asks counts as its own usage."""
     context = ApplicationContext(machine.identity, machine.sequence_id + 1, None)
+    asked.append(context)
     token = CURRENT_STEP.set(context)
     try:
         made = await choice.ask(runtime, machine.state)
@@ -152,7 +158,7 @@ async def _ask(machine: Machine, runtime: Runtime, choice: Choice) -> Decision |
         machine.count_usage(choice.edges.source, context.usages)
 
 
-async def _tell_decision(machine: Machine, runtime: Runtime) -> None:
+async def _tell_decision(machine: Machine, runtime: Runtime, context: ApplicationContext | None) -> None:
     await fire(
         runtime,
         machine.identity.hooks.post_decide,
@@ -160,4 +166,5 @@ async def _tell_decision(machine: Machine, runtime: Runtime) -> None:
         partition_key=machine.identity.partition_key,
         decision=machine.last_decision,
         state=machine.state,
+        context=context,
     )

@@ -2,6 +2,7 @@
 
 A hook is any object with methods of these names, plain or async, each called with the keyword arguments it declares.
 Hooks before a moment run in the order they were added, hooks after one in reverse, so that the first is the outermost.
+A hook observes one application; one with an attribute `cascades = True` observes its children too, as its tracker does.
 An error in a hook is raised to the caller of the run; what was committed before it stays committed. What must not
 live here: what a particular hook does with what it sees.
 """

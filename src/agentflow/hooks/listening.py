@@ -43,7 +43,7 @@ class HookSet:
         BuildError: An object listens to no moment.
     """
 
-    __slots__ = (*MOMENTS, "hooks", "first_async")
+    __slots__ = (*MOMENTS, "cascading", "first_async", "hooks")
 
     post_application_create: tuple[Listener, ...]
     pre_run_execute_call: tuple[Listener, ...]
@@ -63,6 +63,8 @@ class HookSet:
         self.hooks: tuple[Hook, ...] = tuple(hooks)
         #: The first async listener, by name: a blocking run cannot call it.
         self.first_async: str | None = None
+        #: Those that observe children too: they say so with an attribute `cascades` that is true.
+        self.cascading: tuple[Hook, ...] = tuple(hook for hook in self.hooks if getattr(hook, "cascades", False))
         for hook in self.hooks:
             self._admit(hook)
         for moment in MOMENTS:

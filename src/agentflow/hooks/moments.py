@@ -85,7 +85,10 @@ class PostRunStepHook(Protocol):
 
 @runtime_checkable
 class PostDecideHook(Protocol):
-    """After a choice was made; `decision.sequence_id` is the step it chose."""
+    """After a choice was made; `decision.sequence_id` is the step it chose.
+
+    `future_kwargs["context"]` knows the model calls that it took; it is None where nobody's code was asked.
+    """
 
     def post_decide(
         self, *, app_id: str, partition_key: str | None, decision: Decision, state: State[Any], **future_kwargs: Any

@@ -174,10 +174,12 @@ class Child:
 
 
 def hooks_for(tracker: Any, parent: ApplicationContext) -> HookSet:
-    """What observes a child: its tracker."""
-    if tracker is None:
+    """What observes a child: its tracker, and those hooks of its parent that go along to children."""
+    others = (hook for hook in parent.hooks.cascading if hook is not tracker)
+    wanted = *(() if tracker is None else (tracker,)), *others
+    if not wanted:
         return NO_HOOKS
-    return parent.hooks if parent.hooks.hooks == (tracker,) else HookSet([tracker])
+    return parent.hooks if parent.hooks.hooks == wanted else HookSet(wanted)
 
 
 async def run_children(

@@ -7,12 +7,11 @@ value becomes text.
 
 from __future__ import annotations
 
-import functools
 import os
 import time
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 from agentflow.errors import BuildError
 from agentflow.hooks import ExecuteMethod
@@ -21,6 +20,7 @@ from agentflow.select.selector import Decision
 from agentflow.state import State
 from agentflow.tracking.describing import add_outcome, decision_facts, described, pointer_facts
 from agentflow.tracking.encoding import Encoder, error_facts
+from agentflow.tracking.guarding import Guarded, never_raises
 from agentflow.tracking.places import FILE, root_folder
 from agentflow.tracking.store import Built, Row, Source
 from agentflow.tracking.writer import FAREWELL, Writer, writer_of
@@ -28,23 +28,8 @@ from agentflow.tracking.writer import FAREWELL, Writer, writer_of
 #: So many beginnings without an end are remembered; those of abandoned streams have none.
 OPEN: Final = 10_000
 
-Method = TypeVar("Method", bound=Callable[..., None])
 
-
-def never_raises(method: Method) -> Method:
-    """Make a hook's method count its own failures instead of raising them into the run."""
-
-    @functools.wraps(method)
-    def guarded(self: LocalTracker, **facts: Any) -> None:
-        try:
-            method(self, **facts)
-        except Exception as error:
-            self._failed(error)
-
-    return guarded  # type: ignore[return-value]
-
-
-class LocalTracker:
+class LocalTracker(Guarded):
     """Records every run: applications, steps, decisions, model calls, spans, streams, parents and children.
 
     One tracker may serve any number of applications, threads and children. What it records is read by `Runs`. Secrets
@@ -79,6 +64,7 @@ class LocalTracker:
     ) -> None:
         if not isinstance(project, str) or not project:
             raise BuildError(f"project={project!r} is no name for a project: give a text such as 'demo'.")
+        super().__init__()
         self.project: str = project
         self.path: Path = Path(store) if store is not None else root_folder(root) / FILE
         self._redactor = Redactor(redact)
@@ -221,9 +207,14 @@ class LocalTracker:
         self._put(Source(self.project, partition_key, app_id), "step", sequence_id, at, told)
 
     @never_raises
-    def post_decide(self, *, app_id: str, partition_key: str | None, decision: Decision, **more: Any) -> None:
-        """Records a choice."""
-        told = self._encode(decision_facts(decision))
+    def post_decide(
+        self, *, app_id: str, partition_key: str | None, decision: Decision, context: Any = None, **more: Any
+    ) -> None:
+        """Records a choice, and what it used."""
+        facts = decision_facts(decision)
+        if context is not None and context.usages:
+            facts["usages"] = context.usages
+        told = self._encode(facts)
         source = Source(self.project, partition_key, app_id)
         self._put(source, "decision", decision.sequence_id, time.time(), told)
 
@@ -308,6 +299,7 @@ class LocalTracker:
         if attempt > 1:
             facts["attempt"] = attempt
 
-    def _failed(self, error: Exception) -> None:
+    def failed(self, error: Exception) -> None:
+        """Count a failure, and keep what it was."""
         self._writer.lose()
         self._writer.note(error)

@@ -84,7 +84,8 @@ def as_step(event: Event, facts: dict[str, Any]) -> TrackedStep:
 def as_decision(event: Event, facts: dict[str, Any]) -> TrackedDecision:
     """The record of a choice."""
     target = str(facts["target"])
-    known = {**facts, "targets": tuple(facts.get("targets", (target,)))}
+    usages = tuple(Usage(**usage) for usage in facts.get("usages", ()))
+    known = {**facts, "targets": tuple(facts.get("targets", (target,))), "usages": usages}
     return TrackedDecision(number=event.number, sequence_id=event.step, at=event.at, **known)
 
 

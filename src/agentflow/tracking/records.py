@@ -126,7 +126,9 @@ class TrackedStep:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrackedDecision:
-    """One choice; its attributes are those of `agentflow.Decision`, and `at` is when it was made."""
+    """One choice; its attributes are those of `agentflow.Decision`, `at` is when it was made, and `usages` what each
+    model call that it took used.
+    """
 
     number: int
     sequence_id: int | None = None
@@ -141,6 +143,7 @@ class TrackedDecision:
     cost: float | None = None
     seconds: float = 0.0
     fallback: bool = False
+    usages: tuple[Usage, ...] = ()
     at: float = 0.0
     damaged: str | None = None
 
