@@ -5,15 +5,18 @@ from __future__ import annotations
 import contextlib
 import io
 import re
+import sys
+import types
 from pathlib import Path
 
 import pytest
 
+from agentflow.persistence.serde import registry
 from agentflow.testing import Fault, Request, ScriptedProvider
 
 DOCS = Path(__file__).parents[2] / "docs"
 BLOCK = re.compile(r"^```(\w+)( untested)?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-PAGES = ("parallel.md",)
+PAGES = ("parallel.md", "serialization.md")
 
 
 def answer(request: Request) -> str | Fault:
@@ -21,9 +24,12 @@ def answer(request: Request) -> str | Fault:
 
 
 @pytest.mark.parametrize("name", PAGES)
-def test_the_code_of_a_page_prints_what_it_says(name: str) -> None:
+def test_the_code_of_a_page_prints_what_it_says(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     page = (DOCS / name).read_text(encoding="utf-8")
-    names: dict[str, object] = {"__name__": "page"}
+    module = types.ModuleType("page")
+    names = vars(module)
+    monkeypatch.setitem(sys.modules, "page", module)  # a dataclass looks its module up
+    monkeypatch.setattr(registry, "_registered", {**registry._registered})
     printed, run = "", 0
     with ScriptedProvider(answer):
         for language, untested, text in BLOCK.findall(page):

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from agentflow.persistence.memory import DevNullPersister, InMemoryPersister
     from agentflow.persistence.persister import Persister
     from agentflow.persistence.records import Head, Key, Pointer, StepRecord
-    from agentflow.persistence.serde import Serde
+    from agentflow.persistence.serde import Serde, register_field_serde, register_type
     from agentflow.persistence.sqlite import SQLitePersister, SQLLitePersister
     from agentflow.persistence.terms import Terms
 
@@ -34,6 +34,8 @@ _HOMES = {
     "Serde": "serde",
     "StepRecord": "records",
     "Terms": "terms",
+    "register_field_serde": "serde",
+    "register_type": "serde",
 }
 
 
@@ -97,4 +99,6 @@ __all__ = [
     "StepRecord",
     "Terms",
     "persister_from",
+    "register_field_serde",
+    "register_type",
 ]
