@@ -311,7 +311,7 @@ class ApplicationBuilder:
 
         fork = None
         if fork_from_app_id is not None:
-            fork = Key(fork_from_partition_key or "", fork_from_app_id), fork_from_sequence_id
+            fork = Key.of(fork_from_partition_key, fork_from_app_id), fork_from_sequence_id
         elif fork_from_sequence_id is not None or fork_from_partition_key is not None:
             return self._problem("initialize_from() forks from nothing: say which application with fork_from_app_id=.")
         fit = Fit(migrations or {}, upgrade_state, resume_at_next_action)
@@ -359,7 +359,7 @@ class ApplicationBuilder:
                 "with_state() and with_entrypoint() out."
             )
         raise_problems("this application", self._problems)
-        key = Key(self._partition_key or "", self._id())
+        key = Key.of(self._partition_key, self._id())
         return await found(runtime, self._source, key, self._typing)
 
     def _id(self) -> str:
@@ -398,7 +398,7 @@ class ApplicationBuilder:
         at = -1 if by is None or by.sequence_id is None else by.sequence_id
         spawn = None if by is None else Pointer(Key(by.partition_key or "", by.app_id), at)
         fit = self._source.fit if self._source is not None else None
-        key = Key(identity.partition_key or "", identity.app_id)
+        key = Key.of(identity.partition_key, identity.app_id)
         machine.journal = journal_of(self._saving, key, self._typing, fit, spawn)
         if saved is not None:
             placed(saved, machine, self._source, machine.journal)

@@ -145,7 +145,7 @@ class Persister(ABC):
         """
         from agentflow.persistence.reading import loaded
 
-        return None if app_id is None else loaded(self, Key(partition_key or "", app_id), sequence_id)
+        return None if app_id is None else loaded(self, Key.of(partition_key, app_id), sequence_id)
 
     def list_app_ids(self, partition_key: str | None = None, **_: Any) -> list[str]:
         """The ids of a partition's applications, or of all of them."""
@@ -166,7 +166,7 @@ class Persister(ABC):
         """
         from agentflow.persistence.reading import recorded
 
-        key = Key(partition_key or "", app_id)
+        key = Key.of(partition_key, app_id)
         return [recorded(self, key, row) for row in self.rows(key, after, limit)]
 
     def fork(
@@ -185,8 +185,8 @@ class Persister(ABC):
         from agentflow.persistence.owner import new_owner
         from agentflow.persistence.reading import forked
 
-        source = Key(partition_key or "", app_id)
-        new = Key(new_partition_key or "", new_app_id) if new_partition_key is not None else Key(source[0], new_app_id)
+        source = Key.of(partition_key, app_id)
+        new = Key.of(source.partition if new_partition_key is None else new_partition_key, new_app_id)
         birth = forked(self, source, sequence_id, new)
         head = self.claim(new, Claim(new_owner(), 0.0, birth.row.sequence_id, birth))
         self.release(new, head.epoch)
@@ -196,7 +196,7 @@ class Persister(ABC):
         """Delete an application with everything it spawned; its forks keep what they need. Whether there was one."""
         from agentflow.persistence.keeping import delete
 
-        return delete(self, Key(partition_key or "", app_id))
+        return delete(self, Key.of(partition_key, app_id))
 
     def prune(self, app_id: str, partition_key: str | None = None, keep: int = 1) -> int:
         """Delete all but the last `keep` steps, and what those deleted had spawned; how many were deleted.
@@ -205,7 +205,7 @@ class Persister(ABC):
         """
         from agentflow.persistence.keeping import prune
 
-        return prune(self, Key(partition_key or "", app_id), keep)
+        return prune(self, Key.of(partition_key, app_id), keep)
 
     def all_heads(self, partition: str | None = None, page: int = 500) -> Iterator[Head]:
         """Every head, read page by page."""

@@ -7,11 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
+from agentflow.errors import BuildError
 from agentflow.select.selector import Decision
 from agentflow.state import StateDelta
 from agentflow.usage import NOTHING, Usage
+
+#: Bytes of an id. Two of them have to fit into an entry of a PostgreSQL index, which takes 2,704 bytes:
+#: https://www.postgresql.org/docs/current/btree.html
+LONGEST_ID = 1_000
 
 
 class Key(NamedTuple):
@@ -19,6 +24,32 @@ class Key(NamedTuple):
 
     partition: str
     app_id: str
+
+    @classmethod
+    def of(cls, partition_key: str | None, app_id: str) -> Self:
+        """The key of what somebody named; every store can keep it, and none takes it for another.
+
+        Raises:
+            BuildError: It is no text, empty, longer than 1,000 bytes in UTF-8, or holds a NUL or half of a character.
+        """
+        for what, text in (("partition_key", partition_key), ("app_id", app_id)):
+            wrong = None if what == "partition_key" and not text else _wrong_with(text)
+            if wrong is not None:
+                raise BuildError(f"{what}={text!r:.80} {wrong}: give the application another one.")
+        return cls(partition_key or "", app_id)
+
+
+def _wrong_with(text: object) -> str | None:
+    """Why no store can keep an id, None when all can."""
+    if not isinstance(text, str):
+        return "is no text"
+    try:
+        length = len(text.encode())
+    except UnicodeEncodeError:
+        return "holds half of a character"
+    if not 0 < length <= LONGEST_ID:
+        return f"is {length:,} bytes long, and 1 to {LONGEST_ID:,} can be saved" if length else "is empty"
+    return "holds a NUL character" if "\0" in text else None
 
 
 @dataclass(frozen=True, slots=True)
