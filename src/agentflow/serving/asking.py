@@ -1,0 +1,87 @@
+"""What every request says of itself: who asks, about which application, at which step, and whether again.
+
+What must not live here: routes.
+"""
+
+from __future__ import annotations
+
+import inspect
+import secrets
+from collections.abc import Callable
+from typing import Annotated, Any, Final
+
+from fastapi import Depends, Header, HTTPException, Path, Request
+
+from agentflow.persistence.records import Key
+from agentflow.serving.problems import Refused
+from agentflow.serving.shapes import Id
+
+#: The scheme of the header that bears a token.
+BEARER: Final = "bearer"
+
+
+def with_token(token: str) -> Callable[..., str | None]:
+    """A dependency that lets those in who bear a token, all into one partition."""
+
+    def bearing(authorization: Annotated[str | None, Header()] = None) -> str | None:
+        scheme, _, given = (authorization or "").partition(" ")
+        if scheme.lower() == BEARER and secrets.compare_digest(given.strip().encode(), token.encode()):
+            return None
+        raise HTTPException(401, "Send the token as Authorization: Bearer <token>", {"www-authenticate": "Bearer"})
+
+    return bearing
+
+
+def remembering(partition_key: Callable[..., Any]) -> Callable[..., Any]:
+    """A dependency that keeps with the request what the one given says whose it is."""
+
+    def known(request: Request, partition: str | None) -> None:
+        if partition is not None and not isinstance(partition, str):
+            raise TypeError(f"the dependency partition_key gave {type(partition).__name__}: have it give text or None.")
+        request.state.partition = partition or ""
+
+    requested = inspect.Parameter("request", inspect.Parameter.KEYWORD_ONLY, annotation=Request)
+    given = inspect.Parameter(
+        "partition", inspect.Parameter.KEYWORD_ONLY, default=Depends(partition_key), annotation=Any
+    )
+    known.__signature__ = inspect.Signature([requested, given])  # type: ignore[attr-defined]  # FastAPI reads it
+    return known
+
+
+def partition_of(request: Request) -> str:
+    """Whose applications are asked for."""
+    partition: str = request.state.partition
+    return partition
+
+
+def key_of(request: Request, app_id: Annotated[Id, Path(description="The id of the application.")]) -> Key:
+    """Which application is asked for."""
+    return Key(partition_of(request), app_id)
+
+
+def expected_of(
+    if_match: Annotated[
+        str | None, Header(description='The step the application is thought to be at, such as "3"; else 409.')
+    ] = None,
+) -> int | None:
+    """The step that an `If-Match` header names."""
+    if if_match is None or if_match.strip() == "*":
+        return None
+    number = if_match.strip().removeprefix("W/").strip('"')
+    if not number.removeprefix("-").isascii() or not number.removeprefix("-").isdigit() or len(number) > 18:
+        raise Refused(422, "invalid", 'If-Match names a step by its number: send, for example, If-Match: "3".')
+    return int(number)
+
+
+Partition = Annotated[str, Depends(partition_of)]
+Asked = Annotated[Key, Depends(key_of)]
+Expected = Annotated[int | None, Depends(expected_of)]
+Once = Annotated[
+    str | None,
+    Header(
+        alias="Idempotency-Key",
+        min_length=1,
+        max_length=255,
+        description="Names the request: sent again with the same key, it gets the same answer and nothing happens.",
+    ),
+]
