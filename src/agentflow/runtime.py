@@ -91,7 +91,7 @@ class BlockingRuntime:
 
     async def call(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
         value = fn(*args, **kwargs)
-        if hasattr(value, "__await__"):
+        if hasattr(type(value), "__await__"):  # a pydantic model that is asked itself looks far and wide for it
             refuse_awaitable(fn, value)
         return value
 
@@ -142,7 +142,7 @@ class AsyncRuntime:
     async def call(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
         started = time.perf_counter()
         value = fn(*args, **kwargs)
-        if type(value) is CoroutineType or hasattr(value, "__await__"):
+        if type(value) is CoroutineType or hasattr(type(value), "__await__"):
             return await value
         if time.perf_counter() - started > LOOP_HELD_LIMIT:
             _warn_held(fn, time.perf_counter() - started)

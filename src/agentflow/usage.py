@@ -44,6 +44,8 @@ class Usage:
         return self.input_tokens + self.output_tokens
 
     def __add__(self, other: Usage) -> Usage:
+        if self is NOTHING:
+            return other
         costs = [cost for cost in (self.cost, other.cost) if cost is not None]
         return Usage(
             model=_joined(self.model, other.model),
@@ -77,4 +79,6 @@ def record(usage: Usage) -> None:
 
 
 def _joined(left: str, right: str) -> str:
+    if left == right:
+        return left
     return ", ".join(dict.fromkeys(name for name in (*left.split(", "), *right.split(", ")) if name))

@@ -44,10 +44,11 @@ def load() -> Any:
     Raises:
         MissingExtraError: litellm is not installed.
     """
-    with _loading:
-        if not _loaded:
-            _loaded.append(_import_litellm())
-        return _loaded[0]
+    if not _loaded:
+        with _loading:
+            if not _loaded:
+                _loaded.append(_import_litellm())
+    return _loaded[0]
 
 
 def _import_litellm() -> Any:

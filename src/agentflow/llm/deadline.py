@@ -11,22 +11,16 @@ from __future__ import annotations
 import contextvars
 import importlib
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any
 
 #: When reads in this thread or task must have ended, on the monotonic clock.
 _end: contextvars.ContextVar[float | None] = contextvars.ContextVar("agentflow_llm_end", default=None)
 
 
-@contextmanager
-def ending_in(seconds: float) -> Iterator[None]:
-    """Reads inside of it fail once `seconds` have passed; never held across a yield to the caller."""
-    token = _end.set(time.monotonic() + seconds)
-    try:
-        yield
-    finally:
-        _end.reset(token)
+def ending_in(seconds: float) -> contextvars.Token[float | None]:
+    """Reads from now on fail once `seconds` have passed, until the token is reset."""
+    return _end.set(time.monotonic() + seconds)
 
 
 def install() -> None:

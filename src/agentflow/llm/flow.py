@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import math
 import time
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar, cast
 
@@ -91,7 +91,7 @@ class Turn(Generic[T]):
     call: Call
     model: str
     until: float
-    send: Callable[[str, float], Awaitable[Any]]
+    send: Callable[[str, float], Coroutine[Any, Any, Any]]
     read: Callable[[Any], T]
     keeps_place: bool = False
     transients: int = 0
@@ -102,7 +102,26 @@ class Turn(Generic[T]):
 
     async def perform(self) -> T:
         """Try until it works, or raise the last attempt's `FaultError`."""
+        try:
+            return await self._attempt()
+        except FaultError as error:
+            failed = error
+        return await self._again(failed)
+
+    async def _again(self, first: FaultError) -> T:
+        """Go on after the first attempt, which failed.
+
+        tenacity decides whether to and how long to wait. It comes in only here: asked from the beginning, it would cost
+        every call that works a twentieth of litellm's time.
+        """
         tenacity = backend.required("tenacity")
+        failed = [first]
+
+        async def attempt() -> T:
+            if failed:
+                raise failed.pop()
+            return await self._attempt()
+
         policy = self.call.policy
         backoff = tenacity.wait_random_exponential(multiplier=policy.backoff, max=policy.max_backoff)
 
@@ -119,7 +138,7 @@ class Turn(Generic[T]):
             retry=tenacity.retry_if_exception(self._is_worth_another),
             reraise=True,
         )
-        return await retrying(self._attempt)  # type: ignore[no-any-return]
+        return await retrying(attempt)  # type: ignore[no-any-return]
 
     def _is_worth_another(self, error: BaseException) -> bool:
         if not isinstance(error, FaultError):
@@ -169,13 +188,10 @@ class Turn(Generic[T]):
         coarse = min(self.call.policy.timeout, 2.0 ** math.ceil(math.log2(seconds)))  # a client is kept for every value
         self.call.sent += 1
         try:
-            return await bounded(self.runtime, seconds + GRACE, self._sent(coarse))
+            return await bounded(self.runtime, seconds + GRACE, self.send(self.model, coarse))
         except Exception as error:
             caught = error
         return judged(caught, self.call)
-
-    async def _sent(self, seconds: float) -> Any:
-        return await self.send(self.model, seconds)
 
     def _note(self, fault: Fault | None, begun: float) -> None:
         now = time.monotonic()
@@ -189,7 +205,7 @@ class Turn(Generic[T]):
 async def perform(
     runtime: Runtime,
     call: Call,
-    send: Callable[[str, float], Awaitable[Any]],
+    send: Callable[[str, float], Coroutine[Any, Any, Any]],
     read: Callable[[str, Any], T],
     *,
     keeps_place: bool = False,
@@ -223,8 +239,12 @@ async def perform(
 async def bounded(runtime: Runtime, seconds: float, talk: Coroutine[Any, Any, T]) -> T:
     """Await an exchange with a provider for at most `seconds`: async it is cancelled, blocking its next read fails."""
     await_it = runtime.pick(_in_line, runtime.within)
-    with inside_call(), ending_in(seconds):
+    marks = inside_call(), ending_in(seconds)  # no context managers: they would cost more than what they do
+    try:
         return await await_it(seconds, talk)
+    finally:
+        for mark in marks:
+            mark.var.reset(mark)  # type: ignore[arg-type]  # each was set with a value of its own type
 
 
 async def _in_line(_seconds: float, talk: Coroutine[Any, Any, T]) -> T:

@@ -10,8 +10,7 @@ from __future__ import annotations
 import contextvars
 import ipaddress
 import socket
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any, Final
 
 from agentflow.errors import RealCallError
@@ -55,14 +54,9 @@ def real_calls_allowed() -> bool:
     return not _undo
 
 
-@contextmanager
-def inside_call() -> Iterator[None]:
-    """Mark what happens inside as a call made through `agentflow.llm`; never held across a yield to the caller."""
-    token = _in_call.set(True)
-    try:
-        yield
-    finally:
-        _in_call.reset(token)
+def inside_call() -> contextvars.Token[bool]:
+    """What happens from now on is part of a call made through `agentflow.llm`, until the token is reset."""
+    return _in_call.set(True)
 
 
 def refuse_real_call(host: str) -> None:

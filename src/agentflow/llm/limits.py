@@ -125,8 +125,11 @@ _gates_lock = new_lock()
 
 def gate_of(provider: str) -> Gate:
     """The one gate of this process for `provider`."""
-    with _gates_lock:
-        return _gates.setdefault(provider, Gate(provider))
+    gate = _gates.get(provider)
+    if gate is None:
+        with _gates_lock:
+            gate = _gates.setdefault(provider, Gate(provider))
+    return gate
 
 
 def configure(

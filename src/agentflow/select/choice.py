@@ -48,15 +48,17 @@ class Choice:
     """One evaluation that says what follows a source.
 
     Attributes:
+        allowed: The names its selector may answer with.
         pure: Whether `pick` always answers, without calling a selector's code.
         pick: The decision from conditions, switch and default; None when the selector must be asked.
     """
 
-    __slots__ = ("edges", "names", "otherwise", "pick", "pure")
+    __slots__ = ("allowed", "edges", "names", "otherwise", "pick", "pure")
 
     def __init__(self, edges: Edges) -> None:
         self.edges: Edges = edges
         self.names: tuple[str, ...] = tuple(target.name for target in edges.targets)
+        self.allowed: frozenset[str] = frozenset(target.name for target in edges.selector_targets)
         self.otherwise: Decision | None = self._otherwise()
         asks = edges.selector is not None and not isinstance(edges.selector, Switch)
         self.pure: bool = not asks
@@ -152,8 +154,7 @@ class Choice:
 
     def _decided(self, selector: Selector, answer: Answer, seconds: float) -> Decision:
         name = target_name(answer)
-        allowed = {target.name for target in self.edges.selector_targets}
-        if name not in allowed:
+        if name not in self.allowed:
             said = answer if name is None else name
             fact = abstained(answer) if _abstains(answer) else f"it answered {said!r:.80}"
             return self._unanswered(selector, answer, fact, seconds)

@@ -6,6 +6,7 @@ What must not live here: asking a model.
 from __future__ import annotations
 
 import inspect
+import operator
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -63,9 +64,9 @@ def create_decision_model(targets: Iterable[Offered], descriptions: Mapping[str,
 
 def described(targets: Iterable[Offered], descriptions: Mapping[str, str]) -> tuple[Target, ...]:
     """The targets sorted by name, each with the description that counts."""
-    found = [_target(each) for each in targets]
-    own = [Target(each.name, descriptions.get(each.name) or each.description) for each in found]
-    return tuple(sorted(own, key=lambda each: each.name))
+    found = map(_target, targets)
+    own = (Target(each.name, descriptions.get(each.name) or each.description) for each in found)
+    return tuple(sorted(own if descriptions else found, key=_name))
 
 
 def problems_of(targets: Iterable[Target], owner: str = "LLMDecider") -> list[BuildError]:
@@ -87,6 +88,9 @@ def problems_of(targets: Iterable[Target], owner: str = "LLMDecider") -> list[Bu
         if not target.description.strip()
     ]
     return found
+
+
+_name = operator.attrgetter("name")
 
 
 def _target(given: Offered) -> Target:

@@ -28,7 +28,6 @@ from agentflow.select.decision_model import create_decision_model, described, pr
 from agentflow.select.examples import Example, Labelled, examples_of
 from agentflow.select.gathering import gather
 from agentflow.select.selector import Abstention, Answer, Decision, Target
-from agentflow.signatures import names
 from agentflow.state import State
 
 if TYPE_CHECKING:
@@ -43,6 +42,13 @@ SYSTEM: Final = (
 )
 #: What a model may answer when it is allowed to abstain.
 NONE_OF_THESE: Final = Target("none_of_these", "None of the other actions fits the situation.")
+
+
+@dataclass(frozen=True, slots=True)
+class _Menu:
+    model: type[BaseModel]
+    text: str
+    names: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +135,7 @@ class LLMDecider(Decider):
             raise BuildError(f"LLMDecider({given}) is out of range: at least 1 vote, nothing negative, at most 1 sure.")
         self.model = model
         self.template = None if template is None else prompt.Template(template)
-        self.reads = _keys(reads, self.template, history)
+        self.reads = prompt.keys_shown(reads, self.template, history)
         self.fallback = fallback_name(fallback)
         self.descriptions = dict(descriptions or {})
         self.examples = examples_of(examples)
@@ -143,7 +149,7 @@ class LLMDecider(Decider):
         options["policy"] = replace(options.get("policy") or RetryPolicy(), reasks=reasks)
         self.options = options
         self._name = name or f"LLMDecider({model})"
-        self._models: dict[tuple[Target, ...], type[BaseModel]] = {}
+        self._menus: dict[object, _Menu] = {}
 
     def problems(self, source: str, targets: Sequence[Target]) -> list[BuildError]:
         owner = f"the LLMDecider leaving '{source}'"
@@ -196,10 +202,8 @@ class LLMDecider(Decider):
 
     def question(self, state: State[Any], targets: Sequence[Target]) -> _Question:
         """What the model is asked in this state: the same for the same facts, however the targets are ordered."""
-        offered = self._offered(targets)
-        if offered not in self._models:
-            self._models[offered] = create_decision_model(offered)
-        messages: list[Message] = [{"role": "system", "content": f"{self.system}\n\n{prompt.menu(offered)}"}]
+        menu = self._menu(targets)
+        messages: list[Message] = [{"role": "system", "content": f"{self.system}\n\n{menu.text}"}]
         for example in self.examples:
             messages += [
                 {
@@ -210,7 +214,17 @@ class LLMDecider(Decider):
             ]
         keys = None if self.reads is None else tuple(key for key in self.reads if key in state or key != self.history)
         messages.append({"role": "user", "content": self._said(prompt.readable(state, keys))})
-        return _Question(self._models[offered], tuple(messages), tuple(target.name for target in offered))
+        return _Question(menu.model, tuple(messages), menu.names)
+
+    def _menu(self, targets: Sequence[Target]) -> _Menu:
+        """What is said about the targets, put together once."""
+        key = tuple(targets), tuple(self.descriptions.items()), self.allow_abstain
+        menu = self._menus.get(key)
+        if menu is None:
+            offered = self._offered(targets)
+            names = tuple(target.name for target in offered)
+            menu = self._menus[key] = _Menu(create_decision_model(offered), prompt.menu(offered), names)
+        return menu
 
     def _offered(self, targets: Sequence[Target]) -> tuple[Target, ...]:
         """What the model may answer, each with what it is told about it."""
@@ -286,7 +300,7 @@ class LLMDecider(Decider):
         return hashlib.sha256(json.dumps(asked, sort_keys=True, default=str).encode()).hexdigest()
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_models": {}}  # classes made at run time cannot be pickled, and are soon made again
+        return {**self.__dict__, "_menus": {}}  # classes made at run time cannot be pickled, and are soon made again
 
 
 async def _or_failure(ask: Callable[[], Coroutine[Any, Any, Ballot]]) -> Ballot | DecideError:
@@ -295,15 +309,6 @@ async def _or_failure(ask: Callable[[], Coroutine[Any, Any, Ballot]]) -> Ballot 
         return await ask()
     except DecideError as error:
         return error
-
-
-def _keys(
-    reads: str | Iterable[str] | None, template: prompt.Template | None, history: str | None
-) -> tuple[str, ...] | None:
-    if reads is None and template is None:
-        return None
-    declared = names(reads) if reads is not None else ()
-    return tuple(dict.fromkeys([*declared, *(template.keys if template else ()), *([history] if history else [])]))
 
 
 def _answer(example: Example) -> str:

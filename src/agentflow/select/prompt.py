@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from agentflow.errors import BuildError
 from agentflow.select.selector import Target
+from agentflow.signatures import names
 from agentflow.state import State
 
 #: A value, and everything together, longer than so many characters is shown without its middle.
@@ -87,6 +88,16 @@ class Template:
     def filled(self, values: Mapping[str, Any]) -> str:
         """The text with the values in their places; what stands in a value is never taken for a placeholder."""
         return "".join(literal + ("" if key is None else shown(values[key])) for literal, key, _, _ in self._parts)
+
+
+def keys_shown(
+    reads: str | Iterable[str] | None, template: Template | None, history: str | None
+) -> tuple[str, ...] | None:
+    """The state keys that a decider shows; None for every plain value."""
+    if reads is None and template is None:
+        return None
+    declared = names(reads) if reads is not None else ()
+    return tuple(dict.fromkeys([*declared, *(template.keys if template else ()), *([history] if history else [])]))
 
 
 def _written(value: object) -> str:

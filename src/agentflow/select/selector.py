@@ -5,6 +5,7 @@ What must not live here: any particular way of choosing besides calling a user's
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
@@ -222,4 +223,9 @@ def scoped(state: State[Any], selector: Selector) -> State[Any]:
     """The state as the selector may see it: all of it, or the keys it declared."""
     if selector.reads is None:
         return state
-    return view(state, Scope(f"selector {selector.name}", frozenset(selector.reads) | selector.optional_reads))
+    return view(state, _scope(selector.name, tuple(selector.reads), frozenset(selector.optional_reads)))
+
+
+@functools.lru_cache(maxsize=1_024)
+def _scope(name: str, reads: tuple[str, ...], optional: frozenset[str]) -> Scope:
+    return Scope(f"selector {name}", frozenset(reads) | optional)
