@@ -8,19 +8,20 @@ from __future__ import annotations
 import hashlib
 import json
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from agentflow.errors import CorruptRecord
 from agentflow.persistence.records import Key, Row
 from agentflow.persistence.serde import Serde
-from agentflow.state import StateDelta
+from agentflow.state import Log, StateDelta
 
 #: A value whose text is longer (characters) is stored once under its hash, however often it is written.
 LARGE = 64 * 1024
 
 Blobs = dict[str, str]
-_compact = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), check_circular=False).encode
+#: Plain JSON as short text.
+compact = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), check_circular=False).encode
 
 
 def encode_change(serde: Serde, key: Key, number: int, change: StateDelta) -> tuple[str, Blobs]:
@@ -35,19 +36,26 @@ def encode_change(serde: Serde, key: Key, number: int, change: StateDelta) -> tu
         for where, value in values.items():
             text = serde.text(value, f"state[{where!r}]", where)
             if len(text) > LARGE:
-                digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+                digest = digest_of(text)
                 blobs[digest] = serde.seal(text, ("blob", digest))
-                parts.setdefault(f"large_{name}", {})[where] = _compact(digest)
+                parts.setdefault(f"large_{name}", {})[where] = compact(digest)
             else:
                 parts.setdefault(name, {})[where] = text
-    sections = [f"{_compact(name)}:{{{_members(texts)}}}" for name, texts in parts.items()]
+    sections = [f"{compact(name)}:{{{members(texts)}}}" for name, texts in parts.items()]
     if change.delete:
-        sections.append(f'"delete":{_compact(sorted(change.delete))}')
+        sections.append(f'"delete":{compact(sorted(change.delete))}')
     return serde.seal(f"{{{','.join(sections)}}}", (*key, number)), blobs
 
 
-def decode_change(serde: Serde, key: Key, number: int, text: str, blob: Callable[[str], str | None]) -> StateDelta:
-    """The change that a text holds.
+def decode_change(
+    serde: Serde,
+    key: Key,
+    number: int,
+    text: str,
+    blob: Callable[[str], str | None],
+    shelve: Callable[[str, Any], Any] | None = None,
+) -> StateDelta:
+    """The change that a text holds, or the whole state that a snapshot does; `shelve` makes a list of its chunks.
 
     Raises:
         CorruptRecord: It is damaged, or a large value that it points to is gone.
@@ -61,13 +69,22 @@ def decode_change(serde: Serde, key: Key, number: int, text: str, blob: Callable
     for name, section in values.items():
         section.update({k: serde.decode(plain, f"state[{k!r}]", k) for k, plain in found.get(name, {}).items()})
         for where, digest in found.get(f"large_{name}", {}).items():
-            section[where] = _large(serde, digest, blob, where)
+            section[where] = large_value(serde, digest, blob, where)
     if not all(isinstance(items, list) for items in values["append"].values()):
         raise CorruptRecord("what a saved change appends is no list.")
+    for where, plain in found.get("chunks", {}).items():
+        values["set"][where] = plain if shelve is None else shelve(where, plain)
     return StateDelta(values["set"], values["append"], frozenset(map(str, found.get("delete", ()))))
 
 
-_SECTIONS: dict[str, type] = {"set": dict, "append": dict, "large_set": dict, "large_append": dict, "delete": list}
+_SECTIONS: dict[str, type] = {
+    "set": dict,
+    "append": dict,
+    "large_set": dict,
+    "large_append": dict,
+    "chunks": dict,
+    "delete": list,
+}
 
 
 def apply(change: StateDelta, values: dict[str, Any]) -> None:
@@ -77,10 +94,12 @@ def apply(change: StateDelta, values: dict[str, Any]) -> None:
     values.update(change.set)
     for key, items in change.append.items():
         before = values.get(key, [])
-        if not isinstance(before, list):
+        if isinstance(before, Log):
+            values[key] = before.grown(items)
+        elif isinstance(before, list):
+            values[key] = Log([*before, *items], len(before) + len(items))
+        else:
             raise CorruptRecord(f"a saved change appends to state[{key!r}], which is no list.")
-        before.extend(items)  # nobody else has this list: it came out of the store just now
-        values[key] = before
 
 
 def encode_facts(serde: Serde, key: Key, number: int, facts: Mapping[str, Any]) -> str:
@@ -101,11 +120,12 @@ def decode_facts(serde: Serde, key: Key, number: int, text: str) -> dict[str, An
 
 
 def sealed_row(
-    number: int, action: str | None, delta: str, snapshot: str | None, facts: str, blobs: Mapping[str, str]
+    number: int, action: str | None, delta: str, snapshot: str | None, facts: str, blobs: Iterable[str]
 ) -> Row:
     """A row with its checksum."""
-    bare = Row(number, action, delta, snapshot, facts, tuple(blobs))
-    return Row(number, action, delta, snapshot, facts, tuple(blobs), checksum(bare))
+    pointed = tuple(dict.fromkeys(blobs))
+    bare = Row(number, action, delta, snapshot, facts, pointed)
+    return Row(number, action, delta, snapshot, facts, pointed, checksum(bare))
 
 
 def checksum(row: Row) -> int:
@@ -136,16 +156,27 @@ def damaged(key: Key, number: int | None, why: str) -> CorruptRecord:
     )
 
 
-def _members(texts: Mapping[str, str]) -> str:
-    return ",".join(f"{_compact(where)}:{text}" for where, text in texts.items())
+def digest_of(text: str) -> str:
+    """The hash that a large value is stored under."""
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
-def _large(serde: Serde, digest: object, blob: Callable[[str], str | None], field: str) -> Any:
+def members(texts: Mapping[str, str]) -> str:
+    """The inside of a JSON object whose values are texts already."""
+    return ",".join(f"{compact(where)}:{text}" for where, text in texts.items())
+
+
+def large_value(serde: Serde, digest: object, blob: Callable[[str], str | None], field: str) -> Any:
+    """A value of a state key that is stored under its hash.
+
+    Raises:
+        CorruptRecord: It is gone, or damaged.
+    """
     where = f"state[{field!r}]"
     sealed = blob(str(digest))
     if sealed is None:
         raise CorruptRecord(f"the large value of {where} is gone.")
     text = serde.unseal(sealed, ("blob", str(digest)))
-    if hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest() != digest:
+    if digest_of(text) != digest:
         raise CorruptRecord(f"the large value of {where} is not the one that was saved.")
     return serde.decode(serde.parse(text, where), where, field)

@@ -8,10 +8,11 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from agentflow.persistence.encoding import encode_change, sealed_row
+from agentflow.persistence.encoding import sealed_row
 from agentflow.persistence.reading import restore
 from agentflow.persistence.records import Head, Key
-from agentflow.state import StateDelta
+from agentflow.persistence.snapshots import encode_snapshot
+from agentflow.state import State
 
 if TYPE_CHECKING:
     from agentflow.persistence.persister import Persister
@@ -63,6 +64,6 @@ def snapshot(persister: Persister, key: Key, number: int) -> None:
     row = found.row
     if row.snapshot is not None:
         return
-    text, blobs = encode_change(persister.serde, key, number, StateDelta(found.values))
-    sealed = sealed_row(number, row.action, row.delta, text, row.facts, {**dict.fromkeys(row.blobs, ""), **blobs})
-    persister.replace(key, replace(sealed, epoch=row.epoch, created_at=row.created_at), blobs)
+    made = encode_snapshot(persister.serde, key, number, State(found.values), found.chunks)
+    sealed = sealed_row(number, row.action, row.delta, made.text, row.facts, (*row.blobs, *made.digests))
+    persister.replace(key, replace(sealed, epoch=row.epoch, created_at=row.created_at), made.blobs)

@@ -13,7 +13,8 @@ from agentflow.persistence.reading import encode_position, plain_decision, plain
 from agentflow.persistence.records import Birth, Key, Mark, Pointer, Row
 from agentflow.persistence.resuming import Progress, Resumed, plain_position
 from agentflow.persistence.serde import Serde
-from agentflow.state import State, StateDelta, compacted, delta, difference
+from agentflow.persistence.snapshots import Chunks, encode_snapshot
+from agentflow.state import State, compacted, delta, difference
 from agentflow.usage import Usage, total
 
 #: A snapshot is written when the changes since the last one are as long as it is, and at least this many characters.
@@ -38,7 +39,9 @@ class Ledger:
         self.error: str | None = None
         self._saved: State[Any] | None = None
         self._amended = False
-        self._base = self._grown = self._next_base = 0
+        self._base = self._grown = 0
+        self._chunks: Chunks = {}
+        self._next: tuple[int, Chunks] = 0, {}
         self._marks: dict[str, Mark] = {}  # after each action; the same text every time
 
     # -- what is written
@@ -46,12 +49,12 @@ class Ledger:
     def birth(self, progress: Progress, spawn: Pointer | None) -> Birth:
         """What makes the application: the state it starts from, whole."""
         number = progress.sequence_id
-        text, blobs = encode_change(self.serde, self.key, number, StateDelta(progress.state.get_all()))
-        self._base, self._grown = len(text) + sum(map(len, blobs.values())), 0
+        made = encode_snapshot(self.serde, self.key, number, progress.state, {})
+        self._base, self._grown, self._chunks = len(made.text) + sum(map(len, made.blobs.values())), 0, made.chunks
         facts = encode_facts(self.serde, self.key, number, {"begun": self.beginning}) if self.beginning else ""
-        row = sealed_row(number, None, text, text, facts, blobs)
+        row = sealed_row(number, None, made.text, made.text, facts, made.digests)
         graph = " ".join(sorted(action.name for action in progress.graph.actions))
-        return Birth(row, self.mark(progress, "ready"), None, spawn, graph, blobs)
+        return Birth(row, self.mark(progress, "ready"), None, spawn, graph, made.blobs)
 
     def began_alike(self, first: Row) -> bool:
         """Whether the application whose first row this is began from the same values."""
@@ -70,13 +73,21 @@ class Ledger:
         number = progress.sequence_id + 1
         change = compacted(difference(self._saved, state) if self._amended else delta(state), self._saved)
         text, blobs = encode_change(self.serde, self.key, number, change)
-        snapshot, self._next_base = None, 0
+        chunks = self._chunks
+        if chunks:
+            chunks = {
+                name: kept for name, kept in chunks.items() if name not in change.set and name not in change.delete
+            }
+        snapshot, digests = None, list(blobs)
+        self._next = self._base, chunks
         if self._grown + len(text) >= max(SNAPSHOT_AT, self._base):
-            snapshot, large = encode_change(self.serde, self.key, number, StateDelta(state.get_all()))
-            self._next_base = len(snapshot) + sum(map(len, large.values()))
-            blobs |= large
+            made = encode_snapshot(self.serde, self.key, number, state, chunks)
+            self._next = len(made.text) + sum(map(len, made.blobs.values())), made.chunks
+            snapshot = made.text
+            blobs |= made.blobs
+            digests += made.digests
         facts = self._facts(progress, number, usages, started, attempt)
-        return sealed_row(number, name, text, snapshot, facts, blobs), blobs, self._after(name, progress.entrypoint)
+        return sealed_row(number, name, text, snapshot, facts, digests), blobs, self._after(name, progress.entrypoint)
 
     def _after(self, name: str, entrypoint: str) -> Mark:
         mark = self._marks.get(name)
@@ -103,17 +114,15 @@ class Ledger:
     def took(self, resumed: Resumed) -> None:
         """The application was read."""
         self._saved, self._amended = resumed.saved, resumed.saved is not resumed.state
-        self._base, self._grown = resumed.base, resumed.grown
+        self._base, self._grown, self._chunks = resumed.base, resumed.grown, resumed.chunks
         self.position, self.error = resumed.head.mark.position, None
 
     def settled(self, row: Row, mark: Mark, state: State[Any]) -> None:
         """The step was saved."""
         self._saved, self._amended, self.error = state, False, None
         self.position = mark.position
-        if row.snapshot is None:
-            self._grown += len(row.delta)
-        else:
-            self._base, self._grown = self._next_base, 0
+        self._base, self._chunks = self._next
+        self._grown = self._grown + len(row.delta) if row.snapshot is None else 0
 
     def amended(self, state: State[Any]) -> None:
         """The state was changed from outside."""

@@ -41,6 +41,7 @@ CREATE TABLE IF NOT EXISTS {p}_step (
 CREATE TABLE IF NOT EXISTS {p}_blob (digest TEXT PRIMARY KEY, body TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS {p}_use (
     app BIGINT NOT NULL, step BIGINT NOT NULL, digest TEXT NOT NULL, PRIMARY KEY (app, step, digest));
+CREATE INDEX IF NOT EXISTS {p}_used ON {p}_use (digest);
 CREATE INDEX IF NOT EXISTS {p}_spawned ON {p}_app (spawn_partition, spawn_app) WHERE spawn_app IS NOT NULL;
 CREATE INDEX IF NOT EXISTS {p}_forked ON {p}_app (fork_partition, fork_app) WHERE fork_app IS NOT NULL;
 CREATE INDEX IF NOT EXISTS {p}_snapshots ON {p}_step (app, step) WHERE snapshot IS NOT NULL;
@@ -68,6 +69,7 @@ class PostgresPersister(RelationalPersister):
 
     now: ClassVar[str] = "CAST(EXTRACT(EPOCH FROM clock_timestamp()) AS double precision)"
     lock: ClassVar[str] = " FOR UPDATE"
+    alone: ClassVar[str] = "LOCK TABLE {p}_blob IN SHARE ROW EXCLUSIVE MODE"
 
     def __init__(
         self, dsn: str, serde: Serde | None = None, table_name: str = "agentflow", max_connections: int = 8

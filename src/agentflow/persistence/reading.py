@@ -6,7 +6,7 @@ What must not live here: writing.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any
 
 from agentflow.errors import ConflictError, CorruptRecord
@@ -18,10 +18,12 @@ from agentflow.persistence.encoding import (
     decode_facts,
     encode_change,
     encode_facts,
+    large_value,
     sealed_row,
 )
 from agentflow.persistence.records import Birth, Head, Key, Loaded, Mark, Pointer, Row, StepRecord
 from agentflow.persistence.serde import Serde
+from agentflow.persistence.snapshots import Chunk, shelved
 from agentflow.select.selector import Decision
 from agentflow.state import State, StateDelta
 from agentflow.usage import NOTHING, Usage
@@ -39,16 +41,18 @@ class Restored:
         row: The last row that was read.
         base: Characters of the snapshot it was read from, with the large values it points to.
         grown: Characters of the changes since.
+        chunks: What is stored of long lists that have only grown since.
     """
 
     values: dict[str, Any]
     row: Row
     base: int = 0
     grown: int = 0
+    chunks: dict[str, tuple[Chunk, ...]] = field(default_factory=dict)
 
 
 def restore(persister: Persister, key: Key, upto: int, serde: Serde | None = None) -> Restored:
-    """The state of an application after the step `upto`.
+    """The state of an application after the step `upto`; long lists are read when they are looked at.
 
     Raises:
         CorruptRecord: A record that it takes is damaged or gone.
@@ -73,7 +77,6 @@ def restore(persister: Persister, key: Key, upto: int, serde: Serde | None = Non
 
 def _replay(persister: Persister, serde: Serde, key: Key, row: Row, found: Restored) -> None:
     check(key, row)
-    text = row.delta if row.snapshot is None else row.snapshot
     large: list[int] = []
 
     def blob(digest: str) -> str | None:
@@ -81,14 +84,23 @@ def _replay(persister: Persister, serde: Serde, key: Key, row: Row, found: Resto
         large.append(len(body or ""))
         return body
 
+    def shelve(name: str, plain: Any) -> Any:
+        made, found.chunks[name] = shelved(
+            serde, name, plain, lambda digest: large_value(serde, digest, persister.blob, name)
+        )
+        return made
+
     try:
-        change = decode_change(serde, key, row.sequence_id, text, blob)
-        if row.snapshot is not None:
-            found.values = dict(change.set)
-            found.base += sum(large)
+        if row.snapshot is None:
+            change = decode_change(serde, key, row.sequence_id, row.delta, blob)
+            found.grown += len(row.delta)
+            for touched in (*change.set, *change.delete):
+                found.chunks.pop(touched, None)
         else:
-            apply(change, found.values)
-            found.grown += len(text)
+            found.values, found.chunks = {}, {}
+            change = decode_change(serde, key, row.sequence_id, row.snapshot, blob, shelve)
+            found.base += sum(large)
+        apply(change, found.values)
     except CorruptRecord as error:
         raise damaged(key, row.sequence_id, str(error)) from error
 
@@ -133,7 +145,7 @@ def loaded(persister: Persister, key: Key, number: int | None) -> Loaded | None:
         "app_id": key.app_id,
         "sequence_id": upto,
         "position": found.row.action if found.row.action is not None else position.get("prior"),
-        "state": State(found.values),
+        "state": State(State(found.values).get_all()),  # all of it now: the application may be deleted later
         "created_at": found.row.created_at,
         "status": head.status if upto == head.sequence_id else "completed",
     }
@@ -141,9 +153,17 @@ def loaded(persister: Persister, key: Key, number: int | None) -> Loaded | None:
 
 def recorded(persister: Persister, key: Key, row: Row) -> StepRecord:
     """A row of the history, decoded; a damaged one says so."""
+
+    def shelve(name: str, plain: Any) -> list[Any]:
+        return shelved(serde, name, plain, lambda digest: large_value(serde, digest, persister.blob, name))[0].items()
+
+    serde = persister.serde
     try:
         check(key, row)
-        change = decode_change(persister.serde, key, row.sequence_id, row.delta, persister.blob)
+        change = decode_change(persister.serde, key, row.sequence_id, row.delta, persister.blob, shelve)
+        whole = {name: [*change.set[name], *items] for name, items in change.append.items() if name in change.set}
+        appended = {name: items for name, items in change.append.items() if name not in whole}
+        change = StateDelta({**change.set, **whole}, appended, change.delete)
         facts = decode_facts(persister.serde, key, row.sequence_id, row.facts)
         return StepRecord(
             row.sequence_id,

@@ -67,7 +67,9 @@ STATEMENTS: dict[str, str] = {
     "trim": "DELETE FROM {p}_step WHERE app = :id AND step < :before",
     "unuse": "DELETE FROM {p}_use WHERE app = :id AND step < :before",
     "forget": "DELETE FROM {p}_app WHERE id = :id",
-    "sweep": "DELETE FROM {p}_blob WHERE digest NOT IN (SELECT digest FROM {p}_use)",
+    "used": "SELECT DISTINCT digest FROM {p}_use WHERE app = :id AND step < :before",
+    "sweep": "DELETE FROM {p}_blob WHERE digest = :digest "
+    "AND NOT EXISTS (SELECT 1 FROM {p}_use WHERE digest = :digest)",
 }
 
 #: After every step that can be.
@@ -80,10 +82,12 @@ class RelationalPersister(Persister):
     Attributes:
         now: The store's clock as an SQL expression, in seconds since 1970.
         lock: What is added to a SELECT so that nobody changes the row before the transaction ends.
+        alone: What keeps others from adding large values while unused ones are deleted.
     """
 
     now: ClassVar[str]
     lock: ClassVar[str] = ""
+    alone: ClassVar[str] = ""
 
     def __init__(self, serde: Serde | None = None, table_name: str = "agentflow") -> None:
         super().__init__(serde)
@@ -176,11 +180,15 @@ class RelationalPersister(Persister):
             if head is None:
                 return
             facts = {"id": head[0], "before": _ALL if before is None else before}
+            used = run(self._sql["used"], facts)
             run(self._sql["trim"], facts)
             run(self._sql["unuse"], facts)
             if before is None:
                 run(self._sql["forget"], {"id": head[0]})
-            run(self._sql["sweep"], {})
+            if used and self.alone:
+                run(self._worded(self.alone), {})
+            for (digest,) in used:
+                run(self._sql["sweep"], {"digest": digest})
 
     # -- reading
 

@@ -15,6 +15,7 @@ from agentflow.persistence.encoding import apply
 from agentflow.persistence.reading import amendment, decisions_from, plain_decision, position_of, restore
 from agentflow.persistence.records import Head
 from agentflow.persistence.serde import Serde
+from agentflow.persistence.snapshots import Chunks
 from agentflow.select.selector import END, Decision, PendingChoice, Target
 from agentflow.state import State, TypingSystem
 
@@ -83,6 +84,7 @@ class Resumed:
     position: dict[str, Any]
     base: int
     grown: int
+    chunks: Chunks = field(default_factory=dict)
 
 
 def read(persister: Persister, head: Head, serde: Serde, typing: TypingSystem | None, fit: Fit) -> Resumed:
@@ -98,11 +100,11 @@ def read(persister: Persister, head: Head, serde: Serde, typing: TypingSystem | 
     values = dict(found.values)
     apply(amended, values)
     if fit.upgrade_state is not None:
-        values = dict(fit.upgrade_state(values))
+        values = dict(fit.upgrade_state(State(values).get_all()))
     state = _typed(values, typing, head)
     untouched = fit.upgrade_state is None and not amended.set and not amended.delete
     saved = state if untouched else State(found.values)
-    return Resumed(head, state, saved, position, found.base, found.grown)
+    return Resumed(head, state, saved, position, found.base, found.grown, found.chunks)
 
 
 def put(resumed: Resumed, progress: Progress, fit: Fit) -> None:
@@ -174,7 +176,7 @@ def _typed(values: dict[str, Any], typing: TypingSystem | None, head: Head) -> S
     if typing is None:
         return State(values)
     try:
-        return State({**typing.defaults(), **values}, typing)
+        return State({**typing.defaults(), **State(values).get_all()}, typing)
     except InvalidValueError as error:
         raise GraphMismatch(
             f"the saved state of application {head.app_id!r} does not fit {typing.state_type.__name__}: {error} "

@@ -41,6 +41,7 @@ CREATE TABLE IF NOT EXISTS {p}_step (
 CREATE TABLE IF NOT EXISTS {p}_blob (digest TEXT PRIMARY KEY, body TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS {p}_use (
     app INTEGER NOT NULL, step INTEGER NOT NULL, digest TEXT NOT NULL, PRIMARY KEY (app, step, digest)) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS {p}_used ON {p}_use (digest);
 CREATE INDEX IF NOT EXISTS {p}_spawned ON {p}_app (spawn_partition, spawn_app) WHERE spawn_app IS NOT NULL;
 CREATE INDEX IF NOT EXISTS {p}_forked ON {p}_app (fork_partition, fork_app) WHERE fork_app IS NOT NULL;
 CREATE INDEX IF NOT EXISTS {p}_snapshots ON {p}_step (app, step) WHERE snapshot IS NOT NULL;

@@ -7,14 +7,27 @@ What must not live here: saving, or anything about which action runs.
 
 from __future__ import annotations
 
-from agentflow.state.changes import StateDelta, child_view, compacted, delta, difference, settle, view, without_history
+from agentflow.state.changes import (
+    StateDelta,
+    child_view,
+    compacted,
+    delta,
+    difference,
+    settle,
+    stored_values,
+    view,
+    without_history,
+)
 from agentflow.state.declared import InheritedTyping, Scope, TypingSystem
+from agentflow.state.log import Log, Shelf
 from agentflow.state.mapping import Data, State, written_keys
 
 __all__ = [
     "Data",
     "InheritedTyping",
+    "Log",
     "Scope",
+    "Shelf",
     "State",
     "StateDelta",
     "TypingSystem",
@@ -23,6 +36,7 @@ __all__ = [
     "delta",
     "difference",
     "settle",
+    "stored_values",
     "view",
     "without_history",
     "written_keys",

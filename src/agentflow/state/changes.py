@@ -97,6 +97,11 @@ def _deleted(state: State[Any]) -> frozenset[str]:
     return delta(state).delete
 
 
+def stored_values(state: State[Any]) -> Mapping[str, Any]:
+    """The values as they are kept: a list that has been appended to is a `Log`."""
+    return state._values
+
+
 def difference(old: State[Any], new: State[Any]) -> StateDelta:
     """What makes the values of one state those of another, however it came about."""
     before, after = old._values, new._values
