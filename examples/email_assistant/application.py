@@ -64,6 +64,7 @@ def clarify_instructions(state: State, clarification_inputs: list[str]) -> State
 @streaming_action(
     reads=["email_to_respond", "response_instructions", "questions", "answers", "drafts", "feedback_history"],
     writes=["drafts"],
+    blocking=True,
 )
 def formulate_draft(state: State, llm: Model) -> Iterator[Any]:
     """Write a draft, because it is clear enough what to say."""

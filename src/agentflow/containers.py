@@ -13,9 +13,9 @@ from typing import Any, Protocol
 
 from agentflow.actions import Action
 from agentflow.errors import BusyError, ResultError
-from agentflow.runtime import CURRENT_STEP, Alternating, current_step, each, refuse_async, run_blocking
+from agentflow.runtime import CURRENT_STEP, Alternating, current_step, refuse_async, run_blocking
 from agentflow.state import State
-from agentflow.streaming import Outcome, Piece, Pieces, check_final, check_piece, piece_rule, with_return
+from agentflow.streaming import Outcome, Piece, Pieces, awaited, check_final, check_piece, piece_rule
 
 
 class OpenStep(Protocol):
@@ -200,7 +200,7 @@ async def _items_async(reading: _Reading) -> AsyncGenerator[Any, None]:
         return
     outer, inner, observed = current_step(), step.context, step.observed
     running = Alternating(inner)
-    pieces = step.pieces if isinstance(step.pieces, AsyncIterator) else each(with_return(step.pieces))
+    pieces = awaited(step.action, step.pieces)
     try:
         CURRENT_STEP.set(running)
         async for piece in pieces:

@@ -271,6 +271,16 @@ async def each(stream: Iterator[T] | AsyncIterator[T]) -> AsyncIterator[T]:
             yield item
 
 
+async def each_apart(stream: Iterator[T]) -> AsyncIterator[T]:
+    """The items of a sync iterator as an async one, each taken in a thread, where the wait for it holds up nobody.
+
+    All are taken within one context, so that a variable the iterator sets is still set when it goes on.
+    """
+    inside, end = contextvars.copy_context(), object()
+    while (item := await ASYNC.complete(inside.run, next, stream, end)) is not end:
+        yield item
+
+
 _held: set[str] = set()
 
 

@@ -10,9 +10,9 @@ from collections.abc import AsyncIterator, Callable, Generator, Iterable, Iterat
 from typing import Any
 
 from agentflow import typed
-from agentflow.actions import Action, FunctionAction, annotated_model
+from agentflow.actions import Action, FunctionAction, annotated_model, make_options
 from agentflow.errors import BuildError, ResultError
-from agentflow.runtime import BLOCKING, Runtime, each, refuse_async
+from agentflow.runtime import BLOCKING, Runtime, each, each_apart, refuse_async
 from agentflow.state import State
 
 #: What an open stream yields: an item with None, or the result with the next state.
@@ -151,11 +151,19 @@ async def drain(action: Action, runtime: Runtime, pieces: Pieces) -> Outcome:
     if runtime is BLOCKING and isinstance(pieces, AsyncIterator):
         refuse_async(action.name)
     final: Piece | None = None
-    async for piece in each(with_return(pieces)):
+    async for piece in awaited(action, pieces) if runtime is not BLOCKING else each(with_return(pieces)):
         item, state = check_piece(action, piece)
         if state is not None:
             final = item, state
     return check_final(action, final)
+
+
+def awaited(action: Action, pieces: Pieces) -> AsyncIterator[Piece]:
+    """The pieces for an async run; those of a plain generator come from a thread if the action says that it blocks."""
+    if isinstance(pieces, AsyncIterator):
+        return pieces
+    plain: Any = with_return(pieces)
+    return each_apart(plain) if action.options.blocking else each(plain)
 
 
 def with_return(pieces: Pieces) -> Pieces:
@@ -198,7 +206,7 @@ class _StreamingDecorator:
     """`@streaming_action(...)`, and `@streaming_action.pydantic(...)` for functions over pydantic models."""
 
     def __call__(
-        self, reads: Iterable[str], writes: Iterable[str], tags: Iterable[str] = ()
+        self, reads: Iterable[str], writes: Iterable[str], tags: Iterable[str] = (), *, blocking: bool = False
     ) -> Callable[[Callable[..., Any]], StreamingFunctionAction]:
         """Make a streaming action of a generator function, plain or async.
 
@@ -209,6 +217,8 @@ class _StreamingDecorator:
             reads: The state keys it may read.
             writes: The state keys it may write; after it has run, each has a value.
             tags: Names to halt at (`"@tag:x"`) or to find it by.
+            blocking: In an async run, take each piece of a plain generator in a thread, so that the wait for it cannot
+                hold up the event loop.
 
         Example:
             >>> @streaming_action(reads=["question"], writes=["answer"])
@@ -220,7 +230,7 @@ class _StreamingDecorator:
         """
 
         def decorate(fn: Callable[..., Any]) -> StreamingFunctionAction:
-            return StreamingFunctionAction(fn, reads, writes, tags)
+            return StreamingFunctionAction(fn, reads, writes, tags, make_options(None, None, blocking))
 
         return decorate
 
