@@ -112,6 +112,7 @@ class ApplicationBuilder:
     _spawned_by: ParentPointer | None = None
     _executor: Any = None
     _tracker: Any = None
+    _tracker_may_move: bool = False
     _saving: Any = None
     _source: Any = None
     _at_entrypoint: bool = False
@@ -222,7 +223,8 @@ class ApplicationBuilder:
         """Record every run, and those of its children: with a `LocalTracker`, or with a hook object of your own.
 
         Args:
-            tracker: "local", or a hook object that stores what it sees; None for no tracker.
+            tracker: "local", or a hook object that stores what it sees; None for no tracker. A local tracker whose
+                place is not given keeps to the file of the application's `SQLitePersister`, if it has one.
             project: Under which name a local tracker lists the runs.
             params: Options of the local tracker as a mapping, such as `{"root": "runs"}`.
             use_otel_tracing: Tell OpenTelemetry too; see `agentflow.tracking.otel`.
@@ -242,7 +244,9 @@ class ApplicationBuilder:
                 return self._problem(f"there is no tracker named {tracker!r}: use 'local', or pass a hook object.")
             from agentflow.tracking import LocalTracker  # most applications are not tracked
 
-            tracker = LocalTracker(project, **{**(params or {}), **options})
+            options = {**(params or {}), **options}
+            self._tracker_may_move = options.get("root") is None and options.get("store") is None
+            tracker = LocalTracker(project, **options)
         self._tracker = tracker
         return self.with_hooks(tracker)
 
@@ -374,6 +378,8 @@ class ApplicationBuilder:
         own = self._own is not None
         if own or (saved is None and graph.first_reads(str(entrypoint)).keys() - state.keys()):
             raise_problems("this application", self._start_problems(graph, str(entrypoint), state, saved))
+        if self._tracker_may_move and self._saving is not None:
+            self._tracker.move_beside(self._saving.persister)
         hooks = HookSet(self._hooks) if self._hooks else NO_HOOKS
         identity = Identity(
             self._id(),

@@ -24,4 +24,5 @@ async def tell_created(machine: Machine, runtime: Runtime) -> None:
         application_graph=machine.graph,
         parent_pointer=identity.parent_pointer,
         spawning_parent_pointer=identity.spawning_parent_pointer,
+        state_persister=identity.saving and identity.saving.persister,
     )

@@ -76,12 +76,18 @@ def decision_facts(decision: Decision) -> dict[str, Any]:
     return facts
 
 
-def add_outcome(facts: dict[str, Any], state: State[Any], result: Mapping[str, Any] | None) -> None:
-    """Note what a step changed, and its result where that is more than what was written into the state."""
+def add_outcome(facts: dict[str, Any], state: State[Any], result: Mapping[str, Any] | None, saved: str | None) -> None:
+    """Note what a step changed, and its result where that is more than what was written into the state.
+
+    Where a persister's tables hold the change (their name is `saved`), only that is noted.
+    """
     change = delta(state)
-    for name, part in (("set", change.set), ("append", change.append), ("delete", sorted(change.delete))):
-        if part:
-            facts[name] = part
+    if saved is not None:
+        facts["saved"] = saved
+    else:
+        for name, part in (("set", change.set), ("append", change.append), ("delete", sorted(change.delete))):
+            if part:
+                facts[name] = part
     if not result:
         return
     written = change.set

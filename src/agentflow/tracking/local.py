@@ -22,6 +22,7 @@ from agentflow.tracking.describing import add_outcome, decision_facts, described
 from agentflow.tracking.encoding import Encoder, error_facts
 from agentflow.tracking.guarding import Guarded, never_raises
 from agentflow.tracking.places import FILE, root_folder
+from agentflow.tracking.saved import table_in
 from agentflow.tracking.store import Built, Row, Source
 from agentflow.tracking.writer import FAREWELL, Writer, writer_of
 
@@ -38,7 +39,7 @@ class LocalTracker(Guarded):
     Args:
         project: Under which name the runs are listed.
         root: The folder of the file; by default the variable AGENTFLOW_HOME, or ~/.agentflow.
-        store: The file itself instead, such as that of a `SQLitePersister`.
+        store: The file itself instead, such as that of a `SQLitePersister`; what is saved there is not stored again.
         max_bytes: How large the file may grow; what does not fit is dropped. None for no limit.
         redact: More names of keys whose values are hidden, besides those that are telling, such as "password".
 
@@ -93,6 +94,13 @@ class LocalTracker(Guarded):
         """The same, and let go of the file; tracking something opens it again."""
         return self._writer.close(timeout)
 
+    def move_beside(self, persister: Any) -> None:
+        """Record into the file of a `SQLitePersister` from now on; what other persisters there are changes nothing."""
+        where = getattr(persister, "db_path", None)
+        if where is not None and table_in(where, persister) is not None:
+            self.path = Path(where)
+            self._writer = writer_of(self.path)
+
     def copy(self) -> LocalTracker:
         """A tracker that records under the same project into the same file; sharing one does as well."""
         made: LocalTracker = object.__new__(type(self))
@@ -115,6 +123,7 @@ class LocalTracker(Guarded):
         application_graph: Any,
         parent_pointer: Any = None,
         spawning_parent_pointer: Any = None,
+        state_persister: Any = None,
         **more: Any,
     ) -> None:
         """Records the application, its graph, what it starts from and where it comes from."""
@@ -122,7 +131,11 @@ class LocalTracker(Guarded):
         digest, text = described(application_graph, self._encode)
         built = Built(source, at, digest, text, pointer_facts(spawning_parent_pointer), pointer_facts(parent_pointer))
         self._writer.put(self._redactor, built, len(text))
-        self._put(source, "build", None, at, self._encode({"state": state.get_all()}))
+        table = table_in(self.path, state_persister)
+        if table is not None:
+            self._remember(("saved", app_id, partition_key), table)
+        facts = {"state": state.get_all()} if table is None else {"saved": table}
+        self._put(source, "build", None, at, self._encode(facts))
 
     @never_raises
     def pre_run_execute_call(self, *, app_id: str, partition_key: str | None, **more: Any) -> None:
@@ -197,7 +210,7 @@ class LocalTracker(Guarded):
             facts["stream"] = dict(zip(("opened", "first", "items"), streamed, strict=True))
         self._count_attempt(key, facts, exception)
         if exception is None:
-            add_outcome(facts, state, result)
+            add_outcome(facts, state, result, self._going.get(("saved", app_id, partition_key)))
         else:
             facts["status"] = "failed" if isinstance(exception, Exception) else "cancelled"
             facts["error"] = error_facts(exception)

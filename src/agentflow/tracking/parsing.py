@@ -68,7 +68,7 @@ def as_step(event: Event, facts: dict[str, Any]) -> TrackedStep:
         action=str(facts["action"]),
         status="running" if event.kind == "begin" else str(facts.get("status", "done")),
         inputs=dict(facts.get("inputs", {})),
-        result={key: changed[key] for key in keys} if keys is not None else facts.get("result"),
+        result={key: changed.get(key) for key in keys} if keys is not None else facts.get("result"),
         set=changed,
         append=dict(facts.get("append", {})),
         delete=tuple(facts.get("delete", ())),
@@ -78,6 +78,7 @@ def as_step(event: Event, facts: dict[str, Any]) -> TrackedStep:
         attempt=int(facts.get("attempt", 1)),
         usages=tuple(Usage(**usage) for usage in facts.get("usages", ())),
         stream=None if stream is None else Stream(**stream),
+        damaged=facts.get("damaged"),
     )
 
 

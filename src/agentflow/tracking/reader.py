@@ -30,6 +30,7 @@ from agentflow.tracking.records import (
     TrackedSpan,
     TrackedStep,
 )
+from agentflow.tracking.saved import with_saved
 
 #: How many characters around what was found an excerpt shows.
 EXCERPT: Final = 60
@@ -123,7 +124,7 @@ class Runs:
             last = events[-1].number if events else after
             events += self._events(found, ("begin",), last, None)[-1:]
         reads = {name: tuple(keys) for name, keys in self._reads(found[11]).items()}
-        records = [read(event, as_step, TrackedStep) for event in events]
+        records = [read(event, as_step, TrackedStep) for event in self._completed(found, events)]
         return [replace(step, reads=reads.get(step.action, ())) for step in records]
 
     def decisions(
@@ -156,7 +157,8 @@ class Runs:
     ) -> dict[str, Any]:
         """The state after a step, or after the last one, made of what each step changed; values as they are shown."""
         found = self._find(app_id, partition_key, project)
-        return folded(self._events(found, ("build", "step", "update"), 0, None), sequence_id)
+        events = self._events(found, ("build", "step", "update"), 0, None)
+        return folded(self._completed(found, events), sequence_id)
 
     def events(
         self,
@@ -266,6 +268,9 @@ class Runs:
             {"app": found[0], "after": after, "limit": -1 if limit is None else limit},
         )
         return [Event._make(row) for row in rows]
+
+    def _completed(self, found: tuple[Any, ...] | None, events: list[Event]) -> list[Event]:
+        return with_saved(events, self._rows, found[3], found[2]) if found is not None else events
 
     def _rows(self, statement: str, values: dict[str, Any] | None = None) -> list[tuple[Any, ...]]:
         """What a question gives, as far as it can be read."""

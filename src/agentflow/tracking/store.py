@@ -11,6 +11,7 @@ import os
 import sqlite3
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
+from itertools import chain
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -18,6 +19,9 @@ from typing import Any, Final, NamedTuple
 VERSION: Final = 1
 #: So many applications are known by number without asking the file.
 KNOWN: Final = 10_000
+#: So many rows are added by one statement. Between two statements this thread waits for its turn in Python, and holds
+#: the file meanwhile; a row of its own each would hold it for seconds beside a thread that computes.
+TOGETHER: Final = 100
 #: How long one transaction waits for those of others, in milliseconds.
 PATIENCE: Final = 1_000
 
@@ -102,7 +106,12 @@ class Store:
             for each in built:
                 self._add_application(connection, each)
             numbered = [(self._number(connection, row), row.kind, row.step, row.at, row.data) for row in rows]
-            connection.executemany("INSERT INTO tracked_event (app, kind, step, at, data) VALUES (?,?,?,?,?)", numbered)
+            for at in range(0, len(numbered), TOGETHER):
+                part = numbered[at : at + TOGETHER]
+                places = ",".join(["(?,?,?,?,?)"] * len(part))
+                connection.execute(
+                    f"INSERT INTO tracked_event (app, kind, step, at, data) VALUES {places}", tuple(chain(*part))
+                )
 
     def close(self) -> None:
         """Close the file; the next write opens it again."""
