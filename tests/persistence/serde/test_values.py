@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from typing import Any
 
 import pytest
+from pydantic import BaseModel, create_model
 
 from agentflow.errors import CorruptRecord, SerializationError
-from agentflow.persistence.serde import Serde
+from agentflow.persistence.serde import Serde, register_type, registry
 
 from .kinds import KEYS, REFUSED, SAVED, TYPES, Trap, made
 from .same import same
@@ -125,6 +127,53 @@ def test_what_is_decoded_shares_no_container_with_the_plain_value() -> None:
     SERDE.decode(plain, "state")["a"][1]["b"].append(3)
 
     assert {"a": [1, {"b": []}]} == plain
+
+
+class Cached(BaseModel):
+    words: list[str]
+
+    @functools.cached_property
+    def length(self) -> int:
+        return len(self.words)
+
+
+def test_what_a_model_has_computed_is_computed_again() -> None:
+    model = Cached(words=["a"])
+    assert 1 == model.length
+
+    back = Serde([Cached]).loads(Serde([Cached]).dumps(model, "state"), "state")
+
+    assert {"words": ["a"]} == vars(back)
+    assert 1 == back.length
+
+
+def test_what_somebody_put_beside_the_fields_of_a_model_is_not_lost_in_silence() -> None:
+    model = Cached(words=[])
+    model.__dict__["more"] = 1
+
+    with pytest.raises(SerializationError, match=r"state is a .*Cached'> with 'more', which is no field"):
+        Serde([Cached]).encode(model, "state")
+
+
+def test_a_field_that_is_called_like_a_tag_is_refused() -> None:
+    odd = create_model("odd", **{"@": (int, 1), "of": (int, 2)})
+
+    with pytest.raises(SerializationError, match=r"state\.@ has the name of a tag"):
+        Serde([odd]).encode(odd(), "state")
+
+
+def test_a_value_that_changes_while_it_is_saved_is_refused() -> None:
+    class Growing:
+        pass
+
+    shared: dict[str, Any] = {"a": Growing(), "b": 1}
+    monkey = pytest.MonkeyPatch()
+    with monkey.context() as patch:
+        patch.setattr(registry, "_registered", {})
+        register_type(Growing, lambda value: shared.update(c=2), lambda value: Growing())
+        with pytest.raises(SerializationError, match=r"state was changed by other code while it was saved"):
+            Serde().encode(shared, "state")
+        registry._version[0] += 1
 
 
 def test_an_error_does_not_keep_a_serde_from_going_on() -> None:

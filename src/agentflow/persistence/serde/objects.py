@@ -10,6 +10,7 @@ import copyreg
 import dataclasses
 import enum
 import functools
+import inspect
 from typing import Any
 
 from agentflow.errors import BuildError
@@ -147,11 +148,19 @@ def _default(field: Any) -> Any:
 def _model(value: Any) -> Any:
     kind = type(value)
     held = Fields((name, item) for name, item in vars(value).items() if name in kind.model_fields)
+    beside = [name for name in vars(value).keys() - held.keys() if not _is_derived(kind, name)]
+    if beside:
+        raise Trouble(f"is a {kind!r} with {beside[0]!r}, which is no field of it and cannot be saved: declare it.")
     unset = sorted(kind.model_fields.keys() - held.keys())
     if unset:
         raise Trouble(f"is a {kind!r} without a value of {unset[0]!r}, which cannot be saved: set it.")
     private = {name: item for name, item in (value.__pydantic_private__ or {}).items() if _is_set(item)}
     return Parts([held, sorted(value.__pydantic_fields_set__), value.__pydantic_extra__, private])
+
+
+def _is_derived(cls: type, name: str) -> bool:
+    """Whether an attribute can be left out: it is computed again when it is asked for, or belongs to `typing`."""
+    return isinstance(inspect.getattr_static(cls, name, None), functools.cached_property) or name.startswith("__")
 
 
 def _is_set(item: object) -> bool:

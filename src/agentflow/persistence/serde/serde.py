@@ -76,6 +76,10 @@ class Serde:
             raise SerializationError(f"{trouble.place(where)} {trouble.problem}") from trouble.__cause__
         except RecursionError as error:
             raise SerializationError(f"{where} is nested too deeply to be saved: keep flat values.") from error
+        except RuntimeError as error:  # "dictionary changed size during iteration"
+            raise SerializationError(
+                f"{where} was changed by other code while it was saved ({error}): give the state a copy."
+            ) from error
 
     def decode(self, plain: Any, where: str, field: str | None = None) -> Any:
         """The value that plain JSON stands for.

@@ -111,6 +111,8 @@ class Writer:
         name = ""
         try:
             for name, item in value.items():
+                if name == TAG:
+                    raise Trouble("has the name of a tag and cannot be saved: call the field something else.")
                 out[name] = self.write(item, depth + 1)
         except Trouble as trouble:
             trouble.path.append(f".{name}")
