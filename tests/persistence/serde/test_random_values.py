@@ -1,6 +1,6 @@
 """Random values come back as they went in; random JSON is read as a value that can be saved, or refused with its type.
 
-`AGENTFLOW_FUZZ=100000` tries that many of each instead of 100.
+`AGENTFLOW_FUZZ=100000` tries that many of each instead of 50.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ SERDE = Serde(TYPES)
 KEYED = Serde(TYPES, key=b"k" * 32)
 TAGS = [codec.tag for codec in (*builtin.CODECS, *builtin.PLAIN)] + [tag_of(cls) for cls in TYPES]
 FUZZ = settings(
-    max_examples=int(os.environ.get("AGENTFLOW_FUZZ", "100")),
+    max_examples=int(os.environ.get("AGENTFLOW_FUZZ", "50")),
     deadline=None,
     derandomize="AGENTFLOW_FUZZ" not in os.environ,
     database=None,

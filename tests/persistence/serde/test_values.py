@@ -97,6 +97,18 @@ def test_what_is_too_long_to_be_read_is_not_written(monkeypatch: pytest.MonkeyPa
         SERDE.loads('"0123456789a"', "state")
 
 
+def test_a_small_value_that_holds_itself_many_times_over_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("agentflow.persistence.serde.writing.MAX_ITEMS", 2_000)
+    bomb: list[Any] = []
+    for _ in range(60):
+        bomb = [bomb, bomb]
+
+    with pytest.raises(SerializationError, match="more than 2,000 items cannot be saved"):
+        SERDE.encode(bomb, "state")
+    with pytest.raises(SerializationError, match="more than 2,000 items"):
+        SERDE.encode(dict.fromkeys(range(1_001)), "state")
+
+
 def test_no_code_of_an_object_runs_while_it_is_read() -> None:
     text = SERDE.dumps(Trap(3), "state")
     before = len(made)

@@ -29,13 +29,13 @@ def types_of(declared: Any) -> set[type]:
         True
     """
     found: set[type] = set()
-    seen: set[int] = set()
+    seen: dict[int, Any] = {}  # by identity, since not all annotations can be hashed; kept, so that no identity returns
     waiting = [declared]
     while waiting:
         annotation = waiting.pop()
-        if id(annotation) in seen:  # a tree holds itself in its annotations; and not all annotations can be hashed
+        if id(annotation) in seen:  # a tree holds itself in its annotations
             continue
-        seen.add(id(annotation))
+        seen[id(annotation)] = annotation
         if isinstance(annotation, type) and rebuilt(annotation):
             found.add(annotation)
         waiting.extend(_inside(annotation))

@@ -91,8 +91,6 @@ class Reader:
         content = self.read(plain[CONTENT], depth + 1)
         try:
             return codec.decode(content)
-        except Trouble:
-            raise
         except Exception as error:  # a decoder of hostile content may raise whatever it likes
             name = type(error).__name__
             raise Trouble(f"is no {codec.name} as one is saved ({name}: {shown(error, 200)})") from error

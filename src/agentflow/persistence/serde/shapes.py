@@ -87,8 +87,10 @@ class Trouble(Exception):
 
 def shown(value: object, limit: int = 60) -> str:
     """A key, a name or an error for a message, cut; it may be hostile, and even its repr may raise."""
+    if isinstance(value, str):
+        return repr(value if len(value) <= limit else f"{value[:limit]}...")
     try:
-        text = str(value) if isinstance(value, Exception) else repr(value[:limit] if isinstance(value, str) else value)
+        text = str(value) if isinstance(value, Exception) else repr(value)
     except Exception:  # an integer of too many digits, or code of somebody else's
         return f"<{type(value).__name__}>"
-    return text if len(text) <= limit + 2 else f"{text[:limit]}..."
+    return text if len(text) <= limit else f"{text[:limit]}..."
