@@ -16,7 +16,7 @@ from agentflow.testing import Fault, Request, ScriptedProvider
 
 DOCS = Path(__file__).parents[2] / "docs"
 BLOCK = re.compile(r"^```(\w+)( untested)?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-PAGES = ("parallel.md", "serialization.md")
+PAGES = ("parallel.md", "serialization.md", "tracking.md")
 
 
 def answer(request: Request) -> str | Fault:
