@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import json
 from typing import Any
@@ -139,6 +140,26 @@ def test_what_is_decoded_shares_no_container_with_the_plain_value() -> None:
     SERDE.decode(plain, "state")["a"][1]["b"].append(3)
 
     assert {"a": [1, {"b": []}]} == plain
+
+
+class Held:
+    __slots__ = ("__own", "cache")
+
+
+@dataclasses.dataclass(slots=True)
+class Slotted(Held):
+    name: str
+
+
+def test_slots_that_are_no_fields_come_back_too() -> None:
+    value = Slotted("a")
+    value.cache = {1, 2}
+    value._Held__own = (1,)  # type: ignore[attr-defined]
+
+    back = Serde([Slotted]).loads(Serde([Slotted]).dumps(value, "state"), "state")
+
+    assert ("a", {1, 2}, (1,)) == (back.name, back.cache, back._Held__own)
+    assert not hasattr(Serde([Slotted]).loads(Serde([Slotted]).dumps(Slotted("a"), "state"), "state"), "cache")
 
 
 class Cached(BaseModel):
