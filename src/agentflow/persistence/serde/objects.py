@@ -11,6 +11,7 @@ import dataclasses
 import enum
 import functools
 import inspect
+from collections.abc import Set
 from typing import Any
 
 from agentflow.errors import BuildError
@@ -130,7 +131,7 @@ def _data_back(cls: Any, content: Any) -> Any:
     return value
 
 
-def _drifted(held: Any, names: set[str]) -> None:
+def _drifted(held: Any, names: Set[str]) -> None:
     if type(held) is not dict:
         raise ValueError(f"its content is a {type(held).__name__}")
     if not held.keys() <= names:
@@ -146,16 +147,26 @@ def _default(field: Any) -> Any:
 
 
 def _model(value: Any) -> Any:
-    kind = type(value)
-    held = Fields((name, item) for name, item in vars(value).items() if name in kind.model_fields)
-    beside = [name for name in vars(value).keys() - held.keys() if not _is_derived(kind, name)]
+    kind, held = type(value), vars(value)
+    names = kind.model_fields.keys()
+    if held.keys() != names:
+        _complete(kind, held, names)
+        held = {name: held[name] for name in names}
+    private = {name: item for name, item in (value.__pydantic_private__ or {}).items() if _is_set(item)}
+    parts = Parts([Fields(held), sorted(value.__pydantic_fields_set__)])
+    if value.__pydantic_extra__ is not None or private:
+        parts.extend([value.__pydantic_extra__, private])
+    return parts
+
+
+def _complete(kind: type, held: dict[str, Any], names: Set[str]) -> None:
+    """See that what is held and no field can be left out, and that no field is missing."""
+    beside = [name for name in held if name not in names and not _is_derived(kind, name)]
     if beside:
         raise Trouble(f"is a {kind!r} with {beside[0]!r}, which is no field of it and cannot be saved: declare it.")
-    unset = sorted(kind.model_fields.keys() - held.keys())
+    unset = [name for name in names if name not in held]
     if unset:
         raise Trouble(f"is a {kind!r} without a value of {unset[0]!r}, which cannot be saved: set it.")
-    private = {name: item for name, item in (value.__pydantic_private__ or {}).items() if _is_set(item)}
-    return Parts([held, sorted(value.__pydantic_fields_set__), value.__pydantic_extra__, private])
 
 
 def _is_derived(cls: type, name: str) -> bool:
@@ -168,26 +179,32 @@ def _is_set(item: object) -> bool:
 
 
 def _model_back(cls: Any, content: Any) -> Any:
-    held, given, extra, private = content
-    _drifted(held, set(cls.model_fields))
+    held, given, extra, private = content if len(content) == 4 else (*content, None, {})
+    fields = cls.model_fields
+    _drifted(held, fields.keys())
     if not ((type(extra) is dict and cls.model_config.get("extra") == "allow") or extra is None):
         raise ValueError("it has fields beside those it declares")
-    inner = cls.__private_attributes__
-    if not private.keys() <= inner.keys():
-        raise ValueError(f"it has no private attribute {', '.join(sorted(private.keys() - inner.keys()))}")
-    added = {name: inner[name].get_default() for name in inner.keys() - private.keys()}
     value = cls.__new__(cls)
-    object.__setattr__(
-        value,
-        "__dict__",
-        {name: held[name] if name in held else _model_default(cls, name) for name in cls.model_fields},
-    )
+    if held.keys() != fields.keys():
+        held = {name: held[name] if name in held else _model_default(cls, name) for name in fields}
+    object.__setattr__(value, "__dict__", held)
     object.__setattr__(value, "__pydantic_fields_set__", set(given))
-    beside = {**private, **{name: item for name, item in added.items() if _is_set(item)}} if inner else None
-    for name, item in (("__pydantic_extra__", extra), ("__pydantic_private__", beside)):
-        if getattr(value, name, ...) is not item:  # root models have the one value of both in their class
-            object.__setattr__(value, name, item)
+    hidden = _private_back(cls.__private_attributes__, private)
+    if (
+        extra is not None or hidden is not None or not cls.__pydantic_root_model__
+    ):  # root models have None in their class
+        object.__setattr__(value, "__pydantic_extra__", extra)
+        object.__setattr__(value, "__pydantic_private__", hidden)
     return value
+
+
+def _private_back(declared: Any, saved: dict[str, Any]) -> dict[str, Any] | None:
+    if not saved.keys() <= declared.keys():
+        raise ValueError(f"it has no private attribute {', '.join(sorted(saved.keys() - declared.keys()))}")
+    if not declared:
+        return None
+    added = {name: declared[name].get_default() for name in declared.keys() - saved.keys()}
+    return {**saved, **{name: item for name, item in added.items() if _is_set(item)}}
 
 
 def _model_default(cls: Any, name: str) -> Any:
