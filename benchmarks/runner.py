@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from benchmarks.case import Case
 
-FAMILIES = ("steps", "choices", "streams", "building", "chat", "children", "loading", "tracking")
+FAMILIES = ("steps", "choices", "streams", "building", "chat", "children", "deciding", "loading", "tracking")
 
 
 @dataclass(frozen=True)

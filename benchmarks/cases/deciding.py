@@ -1,4 +1,4 @@
-"""What agentflow adds to a call of a model: a structured answer, and a decision.
+"""What agentflow adds to a call of a model: a structured answer, a decision, a thousand of them in the lab.
 
 Both sides go through litellm, send the same messages, and are answered below httpx. Each figure is a ratio measured in
 one process, with both sides taking turns, because litellm's own time moves by more than what is looked for.
@@ -19,6 +19,9 @@ from benchmarks.case import Case
 TARGETS = {"draw": "Draw a picture.", "write": "Write a text.", "search": "Look something up."}
 STATE = {"query": "Please paint a small cat that sits in the sun."}
 CALLS = 300
+#: The lab's part: so many cases, so many at a time, and how long the provider takes, in seconds.
+LABELLED, AT_ONCE, LATENCY = 1_000, 50, 0.02
+PARTS, PROBES = 5, 60
 
 
 @contextmanager
@@ -37,6 +40,8 @@ def answered(latency: float = 0.0) -> Iterator[list[Any]]:
 
     def handle(transport: Any, request: httpx.Request) -> httpx.Response:
         sent.append(request.read())
+        if latency:
+            time.sleep(latency)
         return httpx.Response(200, headers=headers, content=content)
 
     async def ahandle(transport: Any, request: httpx.Request) -> httpx.Response:
@@ -155,6 +160,62 @@ def usual(seconds: list[float]) -> float:
     return sorted(seconds)[len(seconds) // 4]
 
 
+def labelled(count: int) -> list[tuple[str, str]]:
+    return [(f"Paint cat number {number}.", "draw") for number in range(count)]
+
+
+def lab_blocking() -> float:
+    """What the lab takes, over the waiting and litellm's own time for as many calls; in parts that take turns."""
+    from agentflow.llm import backend
+    from agentflow.runtime import BLOCKING
+    from agentflow.select.lab import evaluate
+
+    decider, targets = decider_and_targets()
+    cases, taken, own = labelled(LABELLED // PARTS), 0.0, 0.0
+    with answered() as sent:
+        decided_blocking(BLOCKING)()
+        litellm, bare = backend.load(), same_request(sent)
+    for _ in range(PARTS):
+        with answered():
+            started = time.perf_counter()
+            for _ in range(PROBES):
+                litellm.completion(**bare)
+            own += time.perf_counter() - started
+        with answered(LATENCY):
+            started = time.perf_counter()
+            evaluate(decider, targets, cases, concurrency=AT_ONCE)
+            taken += time.perf_counter() - started
+    return over_ideal(taken, own)
+
+
+async def lab_async() -> float:
+    """The same in an event loop."""
+    from agentflow.llm import backend
+    from agentflow.runtime import ASYNC
+    from agentflow.select.lab import aevaluate
+
+    decider, targets = decider_and_targets()
+    cases, taken, own = labelled(LABELLED // PARTS), 0.0, 0.0
+    with answered() as sent:
+        await decided_async(ASYNC)()
+        litellm, bare = backend.load(), same_request(sent)
+    for _ in range(PARTS):
+        with answered():
+            started = time.perf_counter()
+            for _ in range(PROBES):
+                await litellm.acompletion(**bare)
+            own += time.perf_counter() - started
+        with answered(LATENCY):
+            started = time.perf_counter()
+            await aevaluate(decider, targets, cases, concurrency=AT_ONCE)
+            taken += time.perf_counter() - started
+    return over_ideal(taken, own)
+
+
+def over_ideal(taken: float, probes: float) -> float:
+    return taken / (LABELLED / AT_ONCE * LATENCY + LABELLED * probes / (PARTS * PROBES))
+
+
 def no_more_than_a_tenth(figures: Any) -> bool:
     return all(figures[way] <= 1.1 for way in ("blocking", "async"))
 
@@ -169,3 +230,12 @@ CASES = [
     )
     for what, name in (("decision", "a decision by a model"), ("structured", "a structured answer"))
 ]
+CASES.append(
+    Case(
+        f"{LABELLED:,} labelled cases, {AT_ONCE} at once, over {LATENCY * 1e3:g} ms each and litellm's own time",
+        "times",
+        {"blocking": lab_blocking, "async": lambda: asyncio.run(lab_async())},
+        "at most 1.3 times",
+        lambda figures: all(figures[way] <= 1.3 for way in ("blocking", "async")),
+    )
+)
