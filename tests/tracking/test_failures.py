@@ -238,6 +238,47 @@ def test_a_file_that_is_taken_away_is_made_anew(tmp_path: Path) -> None:
     assert [1] == [step.sequence_id for step in Runs(tmp_path).steps("a")]
 
 
+HOSTILE = [
+    "\ud800",
+    "a\x00b",
+    "../../etc/passwd",
+    "'; DROP TABLE tracked_app; --",
+    "%",
+    "_",
+    "\u202e",
+    "x" * 10_000,
+    " ",
+]
+
+
+def test_hostile_names_are_names(tmp_path: Path) -> None:
+    tracker = LocalTracker("p'\"", root=tmp_path)
+    for name in HOSTILE:
+        counting(100).with_identifiers(app_id=name, partition_key=name).with_tracker(tracker).build().step()
+    tracker.close(10)
+    runs = Runs(tmp_path)
+
+    assert (0, None) == (tracker.dropped, tracker.problem)
+    assert len(HOSTILE) == len(runs.applications("p'\""))
+    assert [1] * len(HOSTILE) == [len(runs.steps(name, partition_key=name)) for name in HOSTILE]
+    assert [] == runs.steps("%%")
+    assert 1 == len([found for found in runs.search("%") if found.kind == "app"])
+    assert {"agentflow.db"} == {path.name.removesuffix("-wal").removesuffix("-shm") for path in tmp_path.iterdir()}
+
+
+def test_an_event_that_no_database_takes_is_lost_alone(tmp_path: Path) -> None:
+    tracker = LocalTracker(root=tmp_path)
+    app = counting(100).with_tracker(tracker).build()
+    app.step()
+    facts: dict[str, Any] = {"app_id": "a", "partition_key": None, "action": "x", "action_sequence_id": 2**70}
+    tracker.do_log_attributes(attributes={"a": 1}, **facts)
+    app.step()
+    tracker.close(10)
+
+    assert 1 == tracker.dropped
+    assert 2 == len(Runs(tmp_path).steps("a"))
+
+
 # -- what is damaged
 
 

@@ -20,7 +20,7 @@ from urllib.parse import quote
 from agentflow.runtime import ASYNC, BLOCKING, run_blocking
 from agentflow.tracking.folding import folded, with_spans_closed
 from agentflow.tracking.parsing import DAMAGE, Event, as_application, as_decision, as_event, as_step, read, read_facts
-from agentflow.tracking.places import FILE, root_folder
+from agentflow.tracking.places import FILE, root_folder, storable
 from agentflow.tracking.records import (
     Found,
     TrackedApplication,
@@ -278,8 +278,11 @@ class Runs:
         if not self.path.is_file():
             return rows
         try:
+            told = {
+                name: storable(given) if isinstance(given, str) else given for name, given in (values or {}).items()
+            }
             with closing(self._connection()) as connection:
-                rows.extend(connection.execute(statement, values or {}))
+                rows.extend(connection.execute(statement, told))
         except sqlite3.DatabaseError:
             pass  # no table yet, or a page that is damaged: what came before it is shown
         return rows

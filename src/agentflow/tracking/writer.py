@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Final
 
 from agentflow.redaction import Redactor, redact
+from agentflow.tracking.places import storable
 from agentflow.tracking.store import Built, Row, Source, Store
 
 #: What waits to be written may be so many events and so many characters; what comes on top is dropped.
@@ -156,12 +157,24 @@ class Writer:
         self._characters = 0
 
     def _write(self, events: Sequence[Event]) -> None:
+        cleaned = [made for event in events if (made := self._cleaned(event)) is not None]
+        built = [event for event in cleaned if isinstance(event, Built)]
+        self._try(built, without_superseded([event for event in cleaned if isinstance(event, Row)]))
+
+    def _try(self, built: Sequence[Built], rows: Sequence[Row]) -> None:
         try:
-            cleaned = [made for event in events if (made := self._cleaned(event)) is not None]
-            built = [event for event in cleaned if isinstance(event, Built)]
-            self._insist(built, without_superseded([event for event in cleaned if isinstance(event, Row)]))
+            self._insist(built, rows)
+        except (ValueError, TypeError, OverflowError, sqlite3.ProgrammingError, sqlite3.InterfaceError) as error:
+            if len(built) + len(rows) > 1:  # one of them has a name or a number that no database takes
+                for one in built:
+                    self._try([one], [])
+                for row in rows:
+                    self._try([], [row])
+            else:
+                self.lose()
+                self.note(error)
         except Exception as error:  # a tracker that fails must not be noticed by who is tracked
-            self.lose(len(events))
+            self.lose(len(built) + len(rows))
             self.note(error)
             self.store.close()
             self._hurry.wait(PAUSE)
@@ -178,9 +191,12 @@ class Writer:
     def _cleaned(self, event: Event) -> Row | Built | None:
         redactor, fact = event
         try:
+            project, partition, app_id = fact.source
+            whose = None if partition is None else storable(str(partition))
+            source = Source(storable(project), whose, storable(str(app_id)))
             if isinstance(fact, Built):
-                return fact._replace(graph=storable(redactor.json(fact.graph)))
-            return fact._replace(data=storable(redactor.json(fact.data)))
+                return fact._replace(source=source, graph=storable(redactor.json(fact.graph)))
+            return fact._replace(source=source, data=storable(redactor.json(fact.data)))
         except Exception as error:
             self.lose()
             self.note(error)
@@ -211,11 +227,6 @@ def without_superseded(rows: list[Row]) -> list[Row]:
         kept.append(row)
     kept.reverse()
     return kept
-
-
-def storable(text: str) -> str:
-    """JSON text that UTF-8 can hold: half a character becomes the escape that JSON has for it."""
-    return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 _writers: weakref.WeakValueDictionary[str, Writer] = weakref.WeakValueDictionary()
