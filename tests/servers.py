@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
@@ -33,7 +34,7 @@ def start() -> None:
 def stop() -> None:
     """End what `start` started."""
     for process, folder in reversed(_started):
-        process.terminate()
+        process.send_signal(signal.SIGINT)  # PostgreSQL waits for its clients after a SIGTERM
         process.wait(20)
         shutil.rmtree(folder, ignore_errors=True)
     _started.clear()
@@ -42,7 +43,7 @@ def stop() -> None:
 def emptied(persister: Persister) -> None:
     """Delete every application of a store."""
     for head in list(persister.all_heads()):
-        persister.delete(head.app_id, head.key.partition)
+        persister.remove(head.key)
 
 
 def _postgres() -> str:

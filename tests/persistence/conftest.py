@@ -30,6 +30,6 @@ def persister(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Persis
         made = SQLitePersister(tmp_path / "runs.db")
     else:
         made = persister_from(request.getfixturevalue("stores")[kind])
-        servers.emptied(made)
     with made:
+        servers.emptied(made)
         yield made

@@ -1,6 +1,7 @@
 -- The verbs of RedisPersister: each call is one operation, all or nothing.
--- KEYS: the application, its steps, its snapshots, the index, the large values. ARGV[1] is the operation.
-local app, steps, snapshots, index, blobs = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
+-- KEYS: the application, its steps, its snapshots, the index, the large values, how many rows point to each of them;
+-- then the lists of children and forks that the application is in. ARGV[1] is the operation.
+local app, steps, snapshots, index, blobs, uses = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
 local operation = ARGV[1]
 local clock = redis.call('TIME')
 local now = tonumber(clock[1]) + tonumber(clock[2]) / 1000000
@@ -20,9 +21,29 @@ local function pairs_into(at, put)
   return at + 1 + 2 * count
 end
 
+-- A row is `D` or, with a snapshot, `S`; the hashes of its large values; `|`; the rest.
+local function count_uses(row, step)
+  for digest in string.gmatch(string.match(row, '^.([^|]*)'), '%S+') do
+    if redis.call('HINCRBY', uses, digest, step) <= 0 then
+      redis.call('HDEL', uses, digest)
+      redis.call('HDEL', blobs, digest)
+    end
+  end
+end
+
+local function drop_row(number)
+  local before = redis.call('HGET', steps, number)
+  if before then
+    count_uses(string.match(before, '|(.*)'), -1)
+    redis.call('HDEL', steps, number)
+    redis.call('ZREM', snapshots, number)
+  end
+end
+
 local function add_rows(at)
   return pairs_into(at, function(number, row)
     redis.call('HSET', steps, number, stamp .. '|' .. row)
+    count_uses(row, 1)
     if string.sub(row, 1, 1) == 'S' then
       redis.call('ZADD', snapshots, number, number)
     end
@@ -31,12 +52,18 @@ end
 
 local function add_blobs(at)
   return pairs_into(at, function(digest, body)
-    redis.call('HSETNX', blobs, digest, body)
+    if redis.call('HEXISTS', uses, digest) == 1 then
+      redis.call('HSETNX', blobs, digest, body)
+    end
   end)
 end
 
-if operation == 'head' then
+local function seen()
   return {redis.call('HGETALL', app), stamp}
+end
+
+if operation == 'head' then
+  return seen()
 
 elseif operation == 'bear' then
   -- member, owner, seconds, head, then fields, rows and blobs as pairs
@@ -50,7 +77,10 @@ elseif operation == 'bear' then
   end)
   add_blobs(add_rows(at))
   redis.call('ZADD', index, 0, ARGV[2])
-  return 1
+  for at = 7, #KEYS do
+    redis.call('SADD', KEYS[at], ARGV[2])
+  end
+  return seen()
 
 elseif operation == 'take' then
   -- the epoch and head that were seen, owner, seconds
@@ -62,7 +92,7 @@ elseif operation == 'take' then
   end
   redis.call('HSET', app, 'owner', ARGV[4], 'held_until', string.format('%.6f', now + tonumber(ARGV[5])))
   redis.call('HINCRBY', app, 'epoch', 1)
-  return 1
+  return seen()
 
 elseif operation == 'renew' then
   if not held(ARGV[2], '') or redis.call('HGET', app, 'owner') == '' then
@@ -125,26 +155,32 @@ elseif operation == 'replace' then
   -- number, row, then blobs as pairs
   local before = redis.call('HGET', steps, ARGV[2])
   if before then
-    redis.call('HSET', steps, ARGV[2], string.match(before, '^[^|]*') .. '|' .. ARGV[3])
+    local created, old = string.match(before, '^([^|]*)|(.*)')
+    redis.call('HSET', steps, ARGV[2], created .. '|' .. ARGV[3])
     redis.call('ZADD', snapshots, ARGV[2], ARGV[2])
+    count_uses(ARGV[3], 1)
     add_blobs(4)
+    count_uses(old, -1)
   end
   return 1
 
 elseif operation == 'trim' then
-  -- the first number to keep; '' deletes the application, whose index entry is ARGV[3]
+  -- the first number to keep; '' deletes the application, whose place in the lists is ARGV[3]
+  local ends = redis.call('HMGET', app, 'first', 'head')
+  if ends[1] then
+    local head = tonumber(ends[2])
+    local keep = math.min(tonumber(ARGV[2]) or head + 1, head + 1)
+    for number = tonumber(ends[1]), keep - 1 do
+      drop_row(tostring(number))
+    end
+    redis.call('HSET', app, 'first', math.max(keep, tonumber(ends[1])))
+  end
   if ARGV[2] == '' then
     redis.call('DEL', app, steps, snapshots)
     redis.call('ZREM', index, ARGV[3])
-    return 1
-  end
-  local ends = redis.call('HMGET', app, 'first', 'head')
-  if ends[1] then
-    for number = tonumber(ends[1]), tonumber(ARGV[2]) - 1 do
-      redis.call('HDEL', steps, tostring(number))
-      redis.call('ZREM', snapshots, tostring(number))
+    for at = 7, #KEYS do
+      redis.call('SREM', KEYS[at], ARGV[3])
     end
-    redis.call('HSET', app, 'first', ARGV[2])
   end
   return 1
 end

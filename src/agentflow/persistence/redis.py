@@ -1,7 +1,7 @@
 """RedisPersister: a store as durable as its Redis is set up to be, over one Lua script.
 
-Every verb is one call of the script, which Redis performs all or nothing; a claim looks first, and takes only what it
-saw. What must not live here: the form of what is stored (`redis_texts.py`).
+Every verb that writes is one call of the script, which Redis performs all or nothing; a claim looks first, and takes
+only what it saw. What must not live here: the form of what is stored (`redis_texts.py`).
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from agentflow.errors import BuildError, MissingExtraError, StoreError
 from agentflow.persistence.persister import Persister, fenced, missing, refusal
-from agentflow.persistence.records import Birth, Claim, Head, Key, Mark, Row
+from agentflow.persistence.records import Claim, Head, Key, Mark, Pointer, Row
 from agentflow.persistence.redis_texts import head_from, member_of, paired, pointed, row_pairs, rows_from, text_of
 from agentflow.persistence.serde import Serde
 
@@ -89,23 +89,19 @@ class RedisPersister(Persister):
                 if refused is not None:
                     raise refused
                 made = self._call("take", key, head.epoch, head.sequence_id, claim.owner, claim.seconds)
-            found = self.head(key) if made else None
-            if found is not None and found.owner == claim.owner:
+            found = head_from(key, made) if made else None  # None: somebody was faster, so look again
+            if found is not None:
                 return found
 
-    def _born(self, key: Key, claim: Claim) -> int:
+    def _born(self, key: Key, claim: Claim) -> Any:
         birth = claim.birth
         if birth is None:
             raise missing(key)
         fields = {"position": birth.mark.position, "status": birth.mark.status, "graph": birth.graph}
         fields |= pointed("fork", birth.fork) | pointed("spawn", birth.spawn)
-        number = birth.row.sequence_id
-        about = (member_of(key), claim.owner, claim.seconds, number, *paired(fields), *row_pairs([birth.row], 1))
-        made = self._call("bear", key, *about, *paired(birth.blobs))
-        if made:
-            self._linked(key, birth)
-            self._used(key, [birth.row])
-        return int(made)
+        about = (member_of(key), claim.owner, claim.seconds, birth.row.sequence_id, *paired(fields))
+        rows = (*row_pairs([birth.row], 1), *paired(birth.blobs))
+        return self._call("bear", key, *about, *rows, families=self._families(birth.fork, birth.spawn))
 
     def renew(self, key: Key, epoch: int, seconds: float) -> bool:
         return bool(self._call("renew", key, epoch, seconds))
@@ -118,7 +114,6 @@ class RedisPersister(Persister):
         self, key: Key, epoch: int, rows: Sequence[Row], mark: Mark, blobs: Mapping[str, str], durable: bool = True
     ) -> None:
         before, last = rows[0].sequence_id - 1, rows[-1].sequence_id
-        self._used(key, rows)  # a use too many keeps a value too long, one too few would lose it
         about = (epoch, before, last, mark.position, mark.status, *row_pairs(rows, epoch), *paired(blobs))
         if not self._call("commit", key, *about):
             raise self._overtaken(key)
@@ -128,9 +123,7 @@ class RedisPersister(Persister):
             raise self._overtaken(key)
 
     def head(self, key: Key) -> Head | None:
-        flat, now = self._call("head", key)
-        found = dict(zip(flat[::2], flat[1::2], strict=True))
-        return head_from(key, found, float(now)) if found else None
+        return head_from(key, self._call("head", key))
 
     def heads(self, partition: str | None = None, after: Key | None = None, limit: int | None = None) -> list[Head]:
         low = "-" if partition is None else f"[{partition}\0"
@@ -139,8 +132,7 @@ class RedisPersister(Persister):
         with self._explained():
             client = self._connected()
             members = client.zrangebylex(self._shared("index"), low, high, start=0, num=limit or -1)
-        found = (self.head(_key(member)) for member in members)
-        return [head for head in found if head is not None]
+            return self._heads(members)
 
     def trail(self, key: Key, upto: int) -> list[Row]:
         return rows_from(self._call("rows", key, "snapshot", upto, _ALL))
@@ -156,55 +148,48 @@ class RedisPersister(Persister):
     def offspring(self, key: Key) -> tuple[list[Head], list[Head]]:
         with self._explained():
             client = self._connected()
-            names = [client.smembers(self._own(key, kind)) for kind in ("spawned", "forked")]
-        heads = [[self.head(_key(member)) for member in sorted(each)] for each in names]
-        spawned, forked = ([head for head in each if head is not None] for each in heads)
-        return spawned, forked
+            spawned, forked = (self._heads(sorted(client.smembers(self._own(key, kind)))) for kind in _FAMILIES)
+        return (
+            [head for head in spawned if head.spawn is not None and head.spawn.key == key],
+            [head for head in forked if head.fork is not None and head.fork.key == key],
+        )
 
     def replace(self, key: Key, row: Row, blobs: Mapping[str, str]) -> None:
-        self._used(key, [row])
         self._call("replace", key, row.sequence_id, text_of(row, row.epoch), *paired(blobs))
 
     def remove(self, key: Key, before: int | None = None) -> None:
-        doomed = [row for row in self.rows(key) if row.blobs and (before is None or row.sequence_id < before)]
-        self._call("trim", key, "" if before is None else before, member_of(key))
-        if before is None:
-            with self._explained():
-                self._connected().delete(self._own(key, "spawned"), self._own(key, "forked"))
-        for row in doomed:
-            for digest in row.blobs:
-                self._unused(key, row.sequence_id, digest)
+        head = self.head(key)
+        if head is not None:
+            families = self._families(head.fork, head.spawn)
+            self._call("trim", key, "" if before is None else before, member_of(key), families=families)
 
     # -- inside
 
-    def _call(self, operation: str, key: Key, *arguments: Any) -> Any:
-        keys = [self._own(key, kind) for kind in ("app", "steps", "snapshots")]
+    def _call(self, operation: str, key: Key, *arguments: Any, families: Sequence[str] = ()) -> Any:
         with self._explained():
             self._connected()
-            return self._script([*keys, self._shared("index"), self._shared("blobs")], [operation, *arguments])
+            return self._script([*self._keys(key), *families], [operation, *arguments])
+
+    def _keys(self, key: Key) -> list[str]:
+        own = [self._own(key, kind) for kind in ("app", "steps", "snapshots")]
+        return [*own, *(self._shared(kind) for kind in ("index", "blobs", "uses"))]
+
+    def _heads(self, members: Iterable[object]) -> list[Head]:
+        keys = [_key(member) for member in members]
+        asked = self._connected().pipeline(transaction=False)
+        for key in keys:
+            self._script(self._keys(key), ["head"], client=asked)
+        found = (head_from(key, answer) for key, answer in zip(keys, asked.execute(), strict=True))
+        return [head for head in found if head is not None]
+
+    def _families(self, fork: Pointer | None, spawn: Pointer | None) -> list[str]:
+        """The lists that an application is in: of the children of one, of the forks of another."""
+        pointers = zip(_FAMILIES, (spawn, fork), strict=True)
+        return [self._own(pointer.key, kind) for kind, pointer in pointers if pointer is not None]
 
     def _overtaken(self, key: Key) -> Exception:
         head = self.head(key)
         return fenced(key, None if head is None else head.sequence_id)
-
-    def _linked(self, key: Key, birth: Birth) -> None:
-        with self._explained():
-            for kind, pointer in (("spawned", birth.spawn), ("forked", birth.fork)):
-                if pointer is not None:
-                    self._connected().sadd(self._own(pointer.key, kind), member_of(key))
-
-    def _used(self, key: Key, rows: Iterable[Row]) -> None:
-        for row in rows:
-            for digest in row.blobs:
-                with self._explained():
-                    self._connected().sadd(self._shared(f"use:{digest}"), f"{member_of(key)}\0{row.sequence_id}")
-
-    def _unused(self, key: Key, number: int, digest: str) -> None:
-        with self._explained():
-            client, name = self._connected(), self._shared(f"use:{digest}")
-            client.srem(name, f"{member_of(key)}\0{number}")
-            if not client.scard(name):
-                client.hdel(self._shared("blobs"), digest)
 
     def _shared(self, kind: str) -> str:
         return f"{{{self.prefix}}}:{kind}"
@@ -217,7 +202,7 @@ class RedisPersister(Persister):
             import redis
 
             client = redis.Redis.from_url(
-                self.url, decode_responses=True, socket_timeout=PATIENCE, encoding_errors="surrogatepass"
+                self.url, decode_responses=True, socket_timeout=PATIENCE, encoding_errors="surrogateescape"
             )
             self._script = client.register_script(_source())
             self._client = client
@@ -256,6 +241,7 @@ class RedisPersister(Persister):
 
 
 _ALL = 2**40
+_FAMILIES = ("spawned", "forked")
 _warned: set[str] = set()
 _everywhere: weakref.WeakSet[RedisPersister] = weakref.WeakSet()
 

@@ -42,31 +42,43 @@ def row_pairs(rows: Sequence[Row], epoch: int) -> list[Any]:
 
 
 def text_of(row: Row, epoch: int) -> str:
-    """A row as text; its first letter says whether it has a snapshot."""
-    values = [row.action, row.delta, row.snapshot, row.facts, list(row.blobs), row.checksum, epoch]
-    return f"{'D' if row.snapshot is None else 'S'}{json.dumps(values, separators=(',', ':'))}"
+    """A row as text: whether it has a snapshot, the hashes of its large values, and the rest."""
+    values = [row.action, row.delta, row.snapshot, row.facts, row.checksum, epoch]
+    return f"{'D' if row.snapshot is None else 'S'}{' '.join(row.blobs)}|{json.dumps(values, separators=(',', ':'))}"
 
 
 def rows_from(found: Sequence[str]) -> list[Row]:
-    """Rows out of what the script gives: numbers and texts.
+    """Rows out of what the script gives: numbers and texts; one that is damaged has a checksum that does not fit."""
+    return [_row(int(number), text) for number, text in zip(found[::2], found[1::2], strict=True)]
+
+
+def _row(number: int, text: str) -> Row:
+    created, _, rest = text.partition("|")
+    blobs, _, body = rest[1:].partition("|")
+    try:
+        action, delta, snapshot, facts, checksum, epoch = json.loads(body)
+        return Row(number, action, delta, snapshot, facts, tuple(blobs.split()), checksum, epoch, float(created))
+    except (ValueError, TypeError, RecursionError):
+        return Row(number, None, "", checksum=-1)
+
+
+def head_from(key: Key, answer: tuple[Sequence[str], str]) -> Head | None:
+    """A head out of what the script gives: the fields of an application, and the time there.
 
     Raises:
-        CorruptRecord: One is damaged.
+        CorruptRecord: It is damaged.
     """
-    rows = []
-    for number, text in zip(found[::2], found[1::2], strict=True):
-        created, _, body = text.partition("|")
-        try:
-            action, delta, snapshot, facts, blobs, checksum, epoch = json.loads(body[1:])
-            made = Row(int(number), action, delta, snapshot, facts, tuple(blobs), checksum, epoch, float(created))
-        except (ValueError, TypeError) as error:
-            raise CorruptRecord(f"the saved step {number} is damaged: {error}.", "", int(number)) from error
-        rows.append(made)
-    return rows
+    flat, now = answer
+    found = dict(zip(flat[::2], flat[1::2], strict=True))
+    if not found:
+        return None
+    try:
+        return _head(key, found, float(now))
+    except (ValueError, TypeError, KeyError) as error:
+        raise CorruptRecord(f"where application {key.app_id!r} stands is damaged: {error}.", key.app_id) from error
 
 
-def head_from(key: Key, found: Mapping[str, str], now: float) -> Head:
-    """A head out of the fields of an application."""
+def _head(key: Key, found: Mapping[str, str], now: float) -> Head:
     return Head(
         key,
         int(found["head"]),

@@ -7,7 +7,7 @@ is the second lock. What must not live here: connections, or anything that only 
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, ClassVar
 
@@ -172,7 +172,7 @@ class RelationalPersister(Persister):
         with self._transaction(durable=True) as run:
             found = run(self._sql["swap"], _stored(row) | _whose(key))
             for app, *_ in found:
-                self._keep(run, app, row, blobs)
+                self._keep(run, app, [row], blobs)
 
     def remove(self, key: Key, before: int | None = None) -> None:
         with self._transaction(durable=True) as run:
@@ -233,17 +233,18 @@ class RelationalPersister(Persister):
         head = self._one(run, "head", key)
         return fenced(key, None if head is None else head[1].sequence_id)
 
-    def _add(self, run: Execute, app: int, rows: Iterable[Row], blobs: Mapping[str, str], epoch: int) -> None:
+    def _add(self, run: Execute, app: int, rows: Sequence[Row], blobs: Mapping[str, str], epoch: int) -> None:
+        self._keep(run, app, rows, blobs)
         for row in rows:
             run(self._sql["add"], _stored(row) | {"id": app, "action": row.action, "epoch": epoch})
-            if row.blobs:
-                self._keep(run, app, row, blobs)
 
-    def _keep(self, run: Execute, app: int, row: Row, blobs: Mapping[str, str]) -> None:
-        for digest in row.blobs:
-            if digest in blobs:
-                run(self._sql["keep"], {"digest": digest, "body": blobs[digest]})
-            run(self._sql["use"], {"id": app, "step": row.sequence_id, "digest": digest})
+    def _keep(self, run: Execute, app: int, rows: Sequence[Row], blobs: Mapping[str, str]) -> None:
+        used = {digest for row in rows for digest in row.blobs}
+        for digest in sorted(used & blobs.keys()):  # in one order, so that no two wait for each other
+            run(self._sql["keep"], {"digest": digest, "body": blobs[digest]})
+        for row in rows:
+            for digest in row.blobs:
+                run(self._sql["use"], {"id": app, "step": row.sequence_id, "digest": digest})
 
     def _rows(self, key: Key, statement: str, facts: Mapping[str, Any]) -> list[Row]:
         with self._snapshot() as run:
