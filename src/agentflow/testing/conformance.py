@@ -1,7 +1,7 @@
-"""The suite that any selector has to pass: what an application relies on, whatever it is that chooses.
+"""The suites that any selector and any persister has to pass; that for selectors is written here.
 
-It is plain classes and assertions, so it needs no pytest; pytest collects it as it is. What must not live here: what a
-particular selector should choose.
+What an application relies on, whatever it is that chooses. It is plain classes and assertions, so it needs no pytest;
+pytest collects it as it is. What must not live here: what a particular selector should choose.
 """
 
 from __future__ import annotations
@@ -20,6 +20,9 @@ from agentflow.runtime import ASYNC, BLOCKING, Runtime, run_blocking
 from agentflow.select.choice import Choice, Edges
 from agentflow.select.selector import Abstention, Decision, PendingChoice, Selector, Target, scoped, target_name
 from agentflow.state import State
+from agentflow.testing.persister_conformance import PersisterSuite, persister_suite
+
+__all__ = ["PersisterSuite", "SelectorSuite", "persister_suite", "selector_suite"]
 
 T = TypeVar("T")
 SOURCE = "source"
