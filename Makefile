@@ -11,7 +11,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_ROOT_USER_ACTION := ignore
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo demo-chat demo-compare torture test check $(CHECKS) fix bench test-all-pythons constraints clean
+.PHONY: help install demo demo-chat demo-compare web torture test check $(CHECKS) fix bench test-all-pythons constraints clean
 
 help:  ## Show what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-18s %s\n", $$1, $$2}'
@@ -35,6 +35,9 @@ demo-chat: $(VENV)/.installed  ## Talk to the smallest chat agent
 
 demo-compare: $(VENV)/.installed  ## Put prompts to three providers, and see the answers side by side
 	@$(BIN)/agentflow demo multi-model
+
+web: $(VENV)/.installed  ## Serve the email assistant with its page (PORT=8000)
+	@$(BIN)/python examples/email_assistant/server.py $(or $(PORT),8000)
 
 torture: $(VENV)/.installed  ## Crash, race, cancel and starve saved runs in every store (half an hour; SHARE=0.05 is less)
 	@$(BIN)/python scripts/torture.py --share $(or $(SHARE),1)

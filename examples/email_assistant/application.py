@@ -6,6 +6,7 @@ and whether feedback such as "perfect, thanks" asks for another draft. All other
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -13,7 +14,18 @@ from typing import Any
 import pydantic
 from email_assistant import prompts
 
-from agentflow import Application, ApplicationBuilder, LLMDecider, State, action, expr, streaming_action, when
+from agentflow import (
+    Application,
+    ApplicationBuilder,
+    Graph,
+    GraphBuilder,
+    LLMDecider,
+    State,
+    action,
+    expr,
+    streaming_action,
+    when,
+)
 from agentflow.llm import stream, structured
 
 #: Where the assistant waits for a person.
@@ -88,11 +100,12 @@ def final_result(state: State) -> State:
     return state.update(final_draft=state["drafts"][-1])
 
 
-def application(model: Model = Model(), app_id: str | None = None, hooks: tuple[object, ...] = ()) -> Application:
-    """A new conversation."""
+@functools.cache
+def graph(model: Model = Model()) -> Graph:
+    """What may follow what; made once for each model."""
     decider = {"model": model.name, "api_base": model.api_base, "max_tokens": 300}
     return (
-        ApplicationBuilder()
+        GraphBuilder()
         .with_actions(
             process_input,
             determine_clarifications.bind(llm=model),
@@ -123,9 +136,16 @@ def application(model: Model = Model(), app_id: str | None = None, hooks: tuple[
                 ),
             ),
         )
-        .with_entrypoint("process_input")
-        .with_state(**EMPTY)
-        .with_identifiers(app_id=app_id)
-        .with_hooks(*hooks)
         .build()
     )
+
+
+def builder(model: Model = Model(), hooks: tuple[object, ...] = ()) -> ApplicationBuilder:
+    """What a conversation is built from."""
+    started = ApplicationBuilder().with_graph(graph(model)).with_entrypoint("process_input")
+    return started.with_state(**EMPTY).with_hooks(*hooks)
+
+
+def application(model: Model = Model(), app_id: str | None = None, hooks: tuple[object, ...] = ()) -> Application:
+    """A new conversation."""
+    return builder(model, hooks).with_identifiers(app_id=app_id).build()

@@ -10,7 +10,7 @@ import secrets
 from collections.abc import AsyncIterator, Callable, Collection, Iterable
 from typing import Any, Final
 
-from fastapi import Depends, FastAPI
+from fastapi import APIRouter, Depends, FastAPI
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
@@ -41,6 +41,7 @@ def create_api(
     max_body_bytes: int = 1_000_000,
     pause_before: Iterable[str] = (),
     max_steps: int = 1_000,
+    extend: Callable[[APIRouter, Service], None] | None = None,
     title: str = "agentflow",
     version: str = "1",
 ) -> FastAPI:
@@ -63,6 +64,8 @@ def create_api(
         max_body_bytes: The longest request.
         pause_before: Actions to stop before, besides those that cannot run without input.
         max_steps: The most steps that one request performs.
+        extend: `extend(router, service)` adds routes of your own beside those that are made, behind the same
+            authentication, answering errors the same way.
         title: What the OpenAPI document is called.
         version: And its version.
 
@@ -75,15 +78,9 @@ def create_api(
         >>> api = create_api(assistant, persister="sqlite:///agents.db")
         >>> uvicorn.run(api)
     """
-    if token is not None and len(token) < SHORTEST_TOKEN:
-        raise BuildError(f"the token has {len(token)} letters and can be guessed: use {SHORTEST_TOKEN} or more.")
-    store = checked(persister, "create_api")
-    if not isinstance(store, Persister):
-        raise BuildError(f"create_api(persister=...) takes a Persister or its URL, not {persister!r}.")
-    desk = Desk(application_factory, store)
+    desk = Desk(application_factory, _store_of(persister))
     graph, entrypoint, typing_system = desk.about()
     service = Service(desk, graph, entrypoint, Shapes.of(graph, typing_system, pause_before), max_steps)
-
     api = FastAPI(
         title=title,
         version=version,
@@ -93,13 +90,29 @@ def create_api(
         generate_unique_id_function=_named,
     )
     if partition_key is None:
-        token = token or secrets.token_urlsafe(32)
+        token = _checked(token or secrets.token_urlsafe(32))
         partition_key = with_token(token)
     api.state.token, api.state.service = token, service
     _handle(api)
-    api.include_router(router_of(service), dependencies=[Depends(remembering(partition_key))])
+    router = router_of(service)
+    if extend is not None:
+        extend(router, service)
+    api.include_router(router, dependencies=[Depends(remembering(partition_key))])
     api.add_middleware(Guard, limits=Limits(allowed_hosts, allowed_origins, max_body_bytes))
     return api
+
+
+def _store_of(persister: Persister | str) -> Persister:
+    store = checked(persister, "create_api")
+    if not isinstance(store, Persister):
+        raise BuildError(f"create_api(persister=...) takes a Persister or its URL, not {persister!r}.")
+    return store
+
+
+def _checked(token: str) -> str:
+    if len(token) < SHORTEST_TOKEN:
+        raise BuildError(f"the token has {len(token)} letters and can be guessed: use {SHORTEST_TOKEN} or more.")
+    return token
 
 
 def _handle(api: FastAPI) -> None:

@@ -1,0 +1,90 @@
+"""The email assistant's own endpoints: the ones a page was promised, over the graph as it is."""
+
+from __future__ import annotations
+
+import stat
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from agentflow.persistence import InMemoryPersister
+from agentflow.testing import ScriptedProvider
+from tests.serving.clients import TOKEN, client_of
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+EMAIL = "Subject: Dinner\n\nWould you like to join us for dinner?\nRobin"
+
+
+@pytest.fixture(autouse=True)
+def llm(monkeypatch: pytest.MonkeyPatch) -> Iterator[ScriptedProvider]:
+    monkeypatch.syspath_prepend(str(EXAMPLES))
+    from email_assistant import scripted
+
+    with ScriptedProvider(scripted.answer).answering() as provider:
+        yield provider
+
+
+@pytest.fixture
+async def client(llm: ScriptedProvider) -> AsyncIterator[httpx.AsyncClient]:
+    from email_assistant.server import web
+
+    async with client_of(web(InMemoryPersister(), token=TOKEN)) as client:
+        yield client
+
+
+@pytest.mark.parametrize(("method", "last"), [("PUT", "process_feedback"), ("POST", "provide_feedback")])
+async def test_a_whole_conversation_over_the_five_endpoints(client: httpx.AsyncClient, method: str, last: str) -> None:
+    begun = (await client.post("/create")).json()
+    app_id = begun["app_id"]
+    assert {"email_to_respond": None, "drafts": [], "next_step": "process_input"}.items() <= begun.items()
+
+    body = {"email_to_respond": EMAIL, "response_instructions": "Accept"}
+    asked = (await client.put(f"/initialize_draft/{app_id}/", json=body)).json()
+    assert "clarify_instructions" == asked["next_step"]
+    assert asked == (await client.get(f"/{app_id}/state")).json()
+
+    answers = {"answers": ["Yes"] * len(asked["questions"])}
+    drafted = (await client.put(f"/clarify_instructions/{app_id}", json=answers)).json()
+    assert (1, "process_feedback") == (len(drafted["drafts"]), drafted["next_step"])
+
+    again = (await client.request(method, f"/{last}/{app_id}", json={"feedback": "Make it shorter"})).json()
+    assert (2, ["Make it shorter"]) == (len(again["drafts"]), again["feedback_history"])
+
+    done = (await client.request(method, f"/{last}/{app_id}", json={"feedback": ""})).json()
+    assert (again["drafts"][-1], None) == (done["final_draft"], done["next_step"])
+    assert {
+        *("app_id", "email_to_respond", "response_instructions", "questions", "answers", "drafts"),
+        *("feedback_history", "final_draft", "next_step"),
+    } == done.keys()
+
+
+async def test_looking_at_a_conversation_asks_no_model(client: httpx.AsyncClient, llm: ScriptedProvider) -> None:
+    app_id = (await client.post("/create")).json()["app_id"]
+    body = {"email_to_respond": EMAIL, "response_instructions": "Accept, because I am free on Friday"}
+    await client.put(f"/initialize_draft/{app_id}", json=body)
+    calls = llm.calls
+    for _ in range(5):
+        assert 200 == (await client.get(f"/{app_id}/state")).status_code
+    assert calls == llm.calls
+
+
+async def test_the_page_needs_no_token_and_loads_nothing_from_elsewhere(client: httpx.AsyncClient) -> None:
+    client.headers.pop("authorization")
+    for path in ("/", "/page/page.css", "/page/page.js"):
+        answer = await client.get(path)
+        assert 200 == answer.status_code, path
+        assert "default-src 'self'" in answer.headers["content-security-policy"]
+        for foreign in ("http://", "https://", "innerHTML", "style=", "onclick", "<script>"):
+            assert foreign not in answer.text.replace("http://www.w3.org/2000/svg", ""), path
+    assert 401 == (await client.post("/create")).status_code
+
+
+def test_the_token_is_kept_for_its_owner_only(tmp_path: Path) -> None:
+    from email_assistant.server import kept_token
+
+    made = kept_token(tmp_path / "token")
+    assert made == kept_token(tmp_path / "token")
+    assert len(made) > 30
+    assert 0o600 == stat.S_IMODE((tmp_path / "token").stat().st_mode)
