@@ -5,6 +5,7 @@ What must not live here: running anything.
 
 from __future__ import annotations
 
+import copy
 import os
 from collections.abc import Callable, Mapping
 from typing import Any, Self
@@ -322,6 +323,21 @@ class ApplicationBuilder:
         state = plain(default_state) if is_model(default_state) else dict(default_state or {})
         self._source = Source(checked(initializer, "initialize_from"), state, default_entrypoint, fork, fit)
         return self
+
+    def saved_in(self, persister: Any, app_id: str, partition_key: str | None = None) -> Self:
+        """A copy of this builder for the application that a store has under this id, or begins under it.
+
+        What it said of a persister or an initializer no longer counts; its state and entrypoint are where it begins.
+        """
+        made = copy.copy(self)
+        state, entrypoint = self._state, self._entrypoint
+        if self._source is not None:
+            state, entrypoint = self._source.default_state, self._source.default_entrypoint
+        made._state = made._entrypoint = None
+        made._app_id, made._partition_key = app_id, partition_key
+        return made.with_state_persister(persister).initialize_from(
+            persister, default_state=state, default_entrypoint=entrypoint
+        )
 
     def reset_to_entrypoint(self) -> Self:
         """Begin a saved application at its entrypoint instead of where it was; its state and sequence id go on."""

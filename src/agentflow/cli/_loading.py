@@ -17,6 +17,7 @@ from agentflow.builder import ApplicationBuilder, GraphBuilder
 from agentflow.errors import InputError, UnknownNameError, did_you_mean
 from agentflow.graph import Graph
 from agentflow.select.selector import Selector, as_selector
+from agentflow.signatures import accepted
 
 
 def load_graph(where: str) -> Graph:
@@ -38,6 +39,26 @@ def load_graph(where: str) -> Graph:
             f"'{where}' is {found!r:.80}, and no graph: name a graph, an application, or a builder of one."
         )
     return found
+
+
+def load_builder(where: str, app_id: str, partition_key: str | None) -> ApplicationBuilder:
+    """The builder that `module:name` stands for, or of the application it stands for, or what a function makes of it.
+
+    A function is given `app_id` and `partition_key` if it takes them.
+
+    Raises:
+        InputError: It is none of these, or there is no such module.
+        UnknownNameError: The module has no such name.
+    """
+    found = load(where)
+    if callable(found) and not isinstance(found, Application | ApplicationBuilder):
+        takes = accepted(found)
+        offered = {"app_id": app_id, "partition_key": partition_key}
+        found = found(**{name: value for name, value in offered.items() if takes is None or name in takes})
+    builder = found.builder if isinstance(found, Application) else found
+    if not isinstance(builder, ApplicationBuilder):
+        raise InputError(f"'{where}' is {found!r:.80}: name an ApplicationBuilder, or a function that makes one.")
+    return builder
 
 
 def load_selector(where: str) -> Selector:

@@ -1,0 +1,149 @@
+"""`agentflow runs`, as a person types it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from agentflow import ApplicationBuilder, State, action
+from agentflow.cli import main
+from agentflow.persistence import SQLitePersister
+from agentflow.tracking import LocalTracker
+
+MODULE = """
+from agentflow import ApplicationBuilder, State, action
+
+@action(reads=["n"], writes=["n"])
+def count(state: State, by: str = "1") -> State:
+    return state.update(n=state["n"] + int(by))
+
+def make(app_id):
+    made = ApplicationBuilder().with_actions(count).with_transitions(("count", "count"))
+    return made.with_entrypoint("count").with_state(n=0)
+"""
+
+
+@action(reads=["n"], writes=["n"])
+def count(state: State) -> State:
+    return state.update(n=state["n"] + 1)
+
+
+@pytest.fixture
+def runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Any:
+    """A store with two applications in the working directory; what a command prints, and its exit status."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("AGENTFLOW_STORE", raising=False)
+    (tmp_path / "counting.py").write_text(MODULE)
+    with SQLitePersister("agentflow.db") as store:
+        for app_id, steps in (("first", 2), ("second", 3)):
+            made = ApplicationBuilder().with_actions(count).with_transitions(("count", "count")).with_state(n=0)
+            made.with_entrypoint("count").with_identifiers(app_id=app_id, partition_key="ada")
+            app = made.with_state_persister(store).build()
+            for _ in range(steps):
+                app.step()
+
+    def run(*arguments: str) -> tuple[int, str]:
+        status = main(["runs", *arguments])
+        said = capsys.readouterr()
+        return status, said.out + said.err
+
+    return run
+
+
+def test_applications_are_listed_newest_first(runs: Any) -> None:
+    status, printed = runs("list")
+    lines = [line.split()[:4] for line in printed.splitlines()]
+    expected = [
+        ["application", "partition", "step", "status"],
+        ["second", "ada", "2", "ready"],
+        ["first", "ada", "1", "ready"],
+    ]
+    assert (0, expected) == (status, lines)
+    assert ["second", "first"] == [each["app_id"] for each in json.loads(runs("list", "--json")[1])]
+
+
+def test_one_is_shown_with_its_steps(runs: Any) -> None:
+    status, printed = runs("show", "fir")
+    assert 0 == status
+    assert "application first of ada" in printed
+    assert "  n = 2" in printed
+    assert "1  count" in printed
+
+
+def test_two_are_compared(runs: Any) -> None:
+    assert (1, "- n = 2\n+ n = 3\n") == runs("diff", "first", "second")
+    assert (0, "") == runs("diff", "first", "first")
+
+
+def test_a_fork_goes_on_from_a_step(runs: Any) -> None:
+    assert (0, "third\n") == runs("fork", "second", "--at", "0", "--as", "third")
+    shown = json.loads(runs("show", "third", "--json")[1])
+    assert ({"n": 1}, ["second", 0]) == (shown["state"], shown["forked_from"])
+
+
+def test_one_goes_on_until_it_halts(runs: Any) -> None:
+    status, printed = runs("resume", "counting:make", "first", "--halt-after", "count", "--input", "by=10")
+    assert 0 == status
+    assert "  n = 12" in printed
+    assert printed.endswith("halted: halt_after 'count'\n")
+
+
+def test_everything_is_exported(runs: Any, tmp_path: Path) -> None:
+    assert (0, "") == runs("export", "first", "--to", "first.json")
+    found = json.loads((tmp_path / "first.json").read_text())
+    assert ("first", {"n": 2}, [None, "count", "count"]) == (
+        found["app_id"],
+        found["state"],
+        [step["action"] for step in found["steps"]],
+    )
+
+
+def test_old_steps_are_deleted(runs: Any) -> None:
+    assert (0, "2 steps deleted\n") == runs("prune", "second")
+    assert ["count", "count"] == [each["action"] for each in json.loads(runs("export", "second")[1])["steps"]]
+
+
+def test_the_doctor_finds_what_is_damaged(runs: Any) -> None:
+    status, printed = runs("doctor")
+    assert (0, "2 applications read; what a commit survives here: durable\n") == (status, printed)
+    with SQLitePersister("agentflow.db") as store, store._transaction(durable=True) as execute:
+        execute("UPDATE agentflow_step SET delta = :delta WHERE step = 1", {"delta": '{"set":{"n":99}}'})
+    status, printed = runs("doctor")
+    assert 1 == status
+    assert "DAMAGED  first: the saved step 1 of application 'first' is damaged (its checksum does not fit)" in printed
+    assert "The last good step is 0." in printed
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("show", "nobody"), "there is no application 'nobody' in this store"),
+        (("show", ""), "may be first of 'ada', second of 'ada'"),
+        (("resume", "counting:make", "first", "--input", "x"), "--input 'x' is not of the form name=value"),
+        (("resume", "counting:State", "first"), "name an ApplicationBuilder"),
+        (("list", "--store", "mysql://x"), "names no store"),
+    ],
+)
+def test_mistakes_are_told(runs: Any, arguments: tuple[str, ...], message: str) -> None:
+    status, printed = runs(*arguments)
+    assert 2 == status
+    assert message in printed
+
+
+def test_where_there_is_no_store_one_has_to_be_named(runs: Any, tmp_path: Path) -> None:
+    (tmp_path / "agentflow.db").unlink()
+    assert (2, True) == (lambda found: (found[0], "there is no agentflow.db here" in found[1]))(runs("list"))
+
+
+def test_tracked_runs_are_read_too(runs: Any, tmp_path: Path) -> None:
+    tracker = LocalTracker(project="demo", root=tmp_path / "home")
+    made = ApplicationBuilder().with_actions(count).with_entrypoint("count").with_state(n=0).with_tracker(tracker)
+    made.with_identifiers(app_id="tracked").build().run()
+    tracker.flush()
+    tracker.close()
+    assert ["tracked", "demo", "1"] == runs("list", "--tracked", "--root", "home")[1].splitlines()[1].split()[:3]
+    assert "0  count" in runs("show", "tracked", "--tracked", "--root", "home")[1]
+    assert "count" in runs("watch", "tracked", "--root", "home", "--seconds", "0.01")[1]
