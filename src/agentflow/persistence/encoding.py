@@ -44,7 +44,7 @@ def encode_change(serde: Serde, key: Key, number: int, change: StateDelta) -> tu
     sections = [f"{compact(name)}:{{{members(texts)}}}" for name, texts in parts.items()]
     if change.delete:
         sections.append(f'"delete":{compact(sorted(change.delete))}')
-    return serde.seal(f"{{{','.join(sections)}}}", (*key, number)), blobs
+    return serde.seal(f"{{{','.join(sections)}}}", (*key, number, "delta")), blobs
 
 
 def decode_change(
@@ -54,13 +54,16 @@ def decode_change(
     text: str,
     blob: Callable[[str], str | None],
     shelve: Callable[[str, Any], Any] | None = None,
+    part: str = "delta",
 ) -> StateDelta:
     """The change that a text holds, or the whole state that a snapshot does; `shelve` makes a list of its chunks.
+
+    An encrypted text opens only as that part of the row which it was written as, "delta" or "snapshot".
 
     Raises:
         CorruptRecord: It is damaged, or a large value that it points to is gone.
     """
-    found = serde.parse(serde.unseal(text, (*key, number)), "delta")
+    found = serde.parse(serde.unseal(text, (*key, number, part)), part)
     if not isinstance(found, dict) or found.keys() - _SECTIONS.keys():
         raise CorruptRecord("a saved change has unknown sections.")
     if not all(isinstance(found.get(name, kind()), kind) for name, kind in _SECTIONS.items()):
@@ -104,7 +107,7 @@ def apply(change: StateDelta, values: dict[str, Any]) -> None:
 
 def encode_facts(serde: Serde, key: Key, number: int, facts: Mapping[str, Any]) -> str:
     """The text of facts beside the state: decisions, usage, a position."""
-    return serde.seal(serde.text(dict(facts), "the record of this step"), (*key, number))
+    return serde.seal(serde.text(dict(facts), "the record of this step"), (*key, number, "facts"))
 
 
 def decode_facts(serde: Serde, key: Key, number: int, text: str) -> dict[str, Any]:
@@ -113,7 +116,7 @@ def decode_facts(serde: Serde, key: Key, number: int, text: str) -> dict[str, An
     Raises:
         CorruptRecord: It is damaged.
     """
-    found = serde.decode(serde.parse(serde.unseal(text, (*key, number)), "facts"), "facts") if text else {}
+    found = serde.decode(serde.parse(serde.unseal(text, (*key, number, "facts")), "facts"), "facts") if text else {}
     if not isinstance(found, dict):
         raise CorruptRecord("saved facts have the wrong form.")
     return found

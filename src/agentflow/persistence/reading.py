@@ -98,7 +98,7 @@ def _replay(persister: Persister, serde: Serde, key: Key, row: Row, found: Resto
                 found.chunks.pop(touched, None)
         else:
             found.values, found.chunks = {}, {}
-            change = decode_change(serde, key, row.sequence_id, row.snapshot, blob, shelve)
+            change = decode_change(serde, key, row.sequence_id, row.snapshot, blob, shelve, "snapshot")
             found.base += sum(large)
         apply(change, found.values)
     except CorruptRecord as error:

@@ -70,7 +70,7 @@ def encode_snapshot(serde: Serde, key: Key, number: int, state: State[Any], know
             else:
                 parts["set"][name] = text
     sections = [f"{compact(name)}:{{{members(texts)}}}" for name, texts in parts.items() if texts]
-    made.text = serde.seal(f"{{{','.join(sections)}}}", (*key, number))
+    made.text = serde.seal(f"{{{','.join(sections)}}}", (*key, number, "snapshot"))
     return made
 
 

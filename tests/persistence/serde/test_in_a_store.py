@@ -9,7 +9,7 @@ import pytest
 
 from agentflow import Application, ApplicationBuilder, State, action
 from agentflow.errors import CorruptRecord, SerializationError
-from agentflow.persistence import InMemoryPersister, Persister, Serde, SQLitePersister
+from agentflow.persistence import InMemoryPersister, Key, Persister, Serde, SQLitePersister
 
 from .kinds import SAVED, TYPES
 from .same import same
@@ -69,3 +69,24 @@ def test_an_encrypted_store_shows_no_value_and_opens_with_its_key_only(tmp_path:
         build(SQLitePersister(path))
     persister = SQLitePersister(path, serde=Serde(key=key))
     assert [CANARY] * 10_000 == build(persister).state["values"]
+
+
+def test_an_encrypted_text_opens_only_where_it_was_written() -> None:
+    serde = Serde(key=b"k" * 32)
+    persister = InMemoryPersister(serde)
+    for _ in range(3):
+        build(persister).step(inputs={"values": "a" * 100_000})
+    rows = [*persister.rows(Key("", "a"), None, 9)]
+    texts = [text for row in rows for text in (row.delta, row.snapshot, row.facts) if text]
+    keys = [(*Key("", "a"), row.sequence_id, part) for row in rows for part in ("delta", "snapshot", "facts")]
+
+    for text in texts:
+        assert 1 == sum(_opens(serde, text, key) for key in keys)
+
+
+def _opens(serde: Serde, text: str, place: tuple[object, ...]) -> bool:
+    try:
+        serde.unseal(text, place)
+    except CorruptRecord:
+        return False
+    return True

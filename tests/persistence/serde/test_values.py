@@ -84,8 +84,13 @@ def test_what_is_written_can_be_read_at_the_deepest_level() -> None:
         assert value == SERDE.loads(SERDE.dumps(value, "state"), "state")
     with pytest.raises(SerializationError):
         SERDE.encode([lists], "state")
+    above = lists
+    for _ in range(8):  # so much deeper it may stand in a row
+        above = [above]
+        assert above == SERDE.decode(above, "state")
+    above = [above]
     with pytest.raises(CorruptRecord, match="more than 200 levels"):
-        SERDE.decode([lists], "state")
+        SERDE.decode(above, "state")
 
 
 def test_what_is_too_long_to_be_read_is_not_written(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -94,6 +99,8 @@ def test_what_is_too_long_to_be_read_is_not_written(monkeypatch: pytest.MonkeyPa
     assert "0123456789" == SERDE.loads(SERDE.dumps("0123456789", "state"), "state")
     with pytest.raises(SerializationError, match="13 characters as text, more than 12"):
         SERDE.dumps("0123456789a", "state")
+    with pytest.raises(SerializationError, match="at once is 13 characters as text, more than 12"):
+        SERDE.seal("1234567890123", ())
     with pytest.raises(CorruptRecord, match="13 characters, more than 12"):
         SERDE.loads('"0123456789a"', "state")
 

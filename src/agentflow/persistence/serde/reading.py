@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from math import isfinite
 from typing import Any
 
-from agentflow.persistence.serde.shapes import CONTENT, FIELD, MAX_DEPTH, TAG, Codec, Trouble, shown
+from agentflow.persistence.serde.shapes import CONTENT, FIELD, MARGIN, MAX_DEPTH, TAG, Codec, Trouble, shown
 
 _TAGGED = frozenset((TAG, CONTENT))
 _ATOMS = frozenset((str, int, bool, type(None)))  # a float may be infinite, if the record says 1e999
@@ -37,7 +37,7 @@ class Reader:
         kind = type(plain)
         if kind in _ATOMS or (kind is float and isfinite(plain)):
             return plain
-        if depth > MAX_DEPTH:
+        if depth > MAX_DEPTH + MARGIN:
             raise Trouble(f"is nested more than {MAX_DEPTH} levels deep")
         if kind is dict:
             return self._tagged(plain, depth) if TAG in plain else self._dict(plain, depth)

@@ -154,7 +154,16 @@ class Serde:
             raise CorruptRecord(f"the saved {where} is no JSON: {error}.") from error
 
     def seal(self, text: str, bound_to: tuple[object, ...]) -> str:
-        """The text, encrypted for its place if there is a key."""
+        """The text, encrypted for its place if there is a key.
+
+        Raises:
+            SerializationError: It is longer than a text that is read may be.
+        """
+        if len(text) > MAX_TEXT:
+            raise SerializationError(
+                f"what would be saved at once is {len(text):,} characters as text, more than {MAX_TEXT:,}: store "
+                "large values elsewhere and keep their addresses in the state."
+            )
         return text if self._seal is None else self._seal.close(text, bound_to)
 
     def unseal(self, text: str, bound_to: tuple[object, ...]) -> str:

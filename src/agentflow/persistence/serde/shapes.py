@@ -20,6 +20,9 @@ FIELD = "field"
 #: How many levels of JSON may be nested in each other, when writing and when reading; a tagged value takes two.
 MAX_DEPTH = 200
 
+#: How many more levels are read: a value is written by itself, and may be read as an item of a list or a section.
+MARGIN = 8
+
 #: How many items all containers of one value may have together: a small value that holds itself many times over is
 #: written out in full, and would not end.
 MAX_ITEMS = 5_000_000
