@@ -12,8 +12,7 @@ import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Iterator
 from concurrent.futures import BrokenExecutor, Executor, Future, ThreadPoolExecutor
 from concurrent.futures import CancelledError as FutureCancelled
-from dataclasses import dataclass
-from typing import Any, Final, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 
 from agentflow.runtime import BLOCKING, Runtime, run_blocking
 
@@ -32,11 +31,10 @@ class Cancelled(BaseException):
     """A flow was cancelled because its siblings had decided the matter."""
 
 
-@dataclass(frozen=True, slots=True)
-class Ended:
+class Ended(NamedTuple):
     """How one flow ended: with a value, with an error, or (`Cancelled`) before its end."""
 
-    index: int
+    position: int
     value: Any = None
     error: BaseException | None = None
 
@@ -55,8 +53,8 @@ class Stop:
 
     def __init__(self) -> None:
         self.asked = False
+        self.tasks: dict[int, Any] = {}  # which task runs a flow
         self._left: set[int] = set()
-        self._tasks: dict[int, Any] = {}
 
     def check(self, index: int) -> None:
         """Leave the flow if it should stop.
@@ -70,15 +68,8 @@ class Stop:
     def leave(self, index: int) -> None:
         """Ask one flow to stop: at its next wait in a task, between its steps in a thread."""
         self._left.add(index)
-        if index in self._tasks:
-            self._tasks[index].cancel()
-
-    def took(self, index: int, task: Any) -> None:
-        """A task has taken a flow; None when it has ended."""
-        if task is None:
-            self._tasks.pop(index, None)
-        else:
-            self._tasks[index] = task
+        if index in self.tasks:
+            self.tasks[index].cancel()
 
     def was_left(self, index: int) -> bool:
         """Whether this one flow was asked to stop, and not all of them."""
@@ -94,7 +85,7 @@ async def run_all(
         runtime: Blocking flows run in threads, async ones in tasks of the running loop.
         jobs: Taken one by one as there is room.
         limit: How many run at once.
-        on_end: Told of each end, never by two threads at once.
+        on_end: Told of each end, never by two threads at once; what it raises cancels the rest and is raised here.
         stop: Set when the rest is cancelled.
         executor: What runs blocking flows; by default a pool of `limit` threads of their own.
     """
@@ -110,42 +101,47 @@ async def _run_in_tasks(jobs: Iterator[tuple[int, Job]], limit: int, on_end: OnE
     import asyncio
 
     workers: list[asyncio.Task[None]] = []
+    broken: list[BaseException] = []  # what `on_end` raised: the nursery's own error, and not that of a flow
 
-    def ended(end: Ended) -> None:
-        if on_end(end) and not stop.asked:
-            stop.asked = True
-            current = asyncio.current_task()
-            for worker in workers:
-                if worker is not current:
-                    worker.cancel()
-
-    async def run_one(index: int, taken: Job, current: asyncio.Task[Any]) -> Ended:
-        stop.took(index, current)
+    def tell(end: Ended) -> None:
+        if broken:
+            return
         try:
-            return Ended(index, await taken.flow(index, stop))
+            enough = on_end(end)
         except BaseException as error:
-            if not current.cancelling():
-                return Ended(index, error=error)
-            if not stop.was_left(index):
-                ended(Ended(index, error=Cancelled(_NOT_NEEDED)))
-                raise
-            return Ended(index, error=Cancelled(_NOT_NEEDED))
-        finally:
-            stop.took(index, None)
-            if stop.was_left(index) and current.cancelling():
-                current.uncancel()  # this one flow was cancelled, and its worker takes the next
+            broken.append(error)
+            enough = True
+        if enough and not stop.asked:
+            stop.asked = True
+            for worker in workers:
+                if worker is not asyncio.current_task():
+                    worker.cancel()
 
     async def work(job: tuple[int, Job] | None) -> None:
         current = asyncio.current_task()
         assert current is not None
         while job is not None and not stop.asked:
             index, taken = job
-            ended(await run_one(index, taken, current))
-            job = next(jobs, None)
+            stop.tasks[index] = current
+            try:
+                end = Ended(index, await taken.flow(index, stop))
+            except BaseException as error:
+                end = Ended(index, None, Cancelled(_NOT_NEEDED) if current.cancelling() else error)
+            del stop.tasks[index]
+            cancelled = current.cancelling() and _cancelled_for_good(current, index, stop)
+            tell(end)
+            job = None if cancelled else next(jobs, None)
 
     async with asyncio.TaskGroup() as group:
         while len(workers) < limit and not stop.asked and (first := next(jobs, None)) is not None:
             workers.append(group.create_task(work(first)))
+    if broken:
+        raise broken[0]
+
+
+def _cancelled_for_good(worker: Any, index: int, stop: Stop) -> bool:
+    """Whether a worker is to end; one whose flow alone was cancelled takes the next."""
+    return not stop.was_left(index) or worker.uncancel() > 0
 
 
 def _run_in_threads(

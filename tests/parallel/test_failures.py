@@ -340,3 +340,21 @@ def test_wrong_options_are_said_at_once(options: dict[str, Any], message: str) -
         fan_out(None, **options)
     with pytest.raises(BuildError, match="quorum"):
         quorum(0)
+
+
+@pytest.mark.parametrize("listener", ["progress", "stop"])
+def test_a_listener_that_raises_ends_the_map_with_its_own_error(drive: Driver, listener: str) -> None:
+    class Unheard(Exception):
+        pass
+
+    def raising(*told: Any) -> bool:
+        if told[0] == []:  # a stop condition is asked before the first child, too
+            return False
+        heard.append(told)
+        raise Unheard("nobody listens")
+
+    heard: list[Any] = []
+    app = application(fan_out(work_in(World(), drive.colour), max_concurrency=4, **{listener: raising}), 16)
+    with pytest.raises(Unheard, match="nobody listens"):
+        drive.run(app)
+    assert (Status.failed, 1) == (app.status, len(heard)), "it is not told of those that are cancelled because of it"

@@ -114,12 +114,9 @@ class _Asking:
             if end.error is not None:
                 failed.append(end.error)
                 return True
-            found[end.index] = end.value
-            try:
-                tell(end.index, end.value)
-            except Exception as error:  # the listener's own, and the same in both colours
-                failed.append(error)
-            return bool(failed)
+            found[end.position] = end.value
+            tell(end.position, end.value)
+            return False
 
         await run_all(self.runtime, jobs, self.max_concurrency, on_end, Stop())
         if failed:

@@ -221,9 +221,9 @@ async def _run_rest(
     failure: list[BaseException] = []
 
     def on_end(end: Ended) -> bool:
-        child = children[ahead[end.index]]
+        child = children[ahead[end.position]]
         outcome = _outcome_of(child, end)
-        found[ahead[end.index]] = outcome
+        found[ahead[end.position]] = outcome
         ended.append(outcome)
         context.include_usage(outcome.usage)
         if plan.progress is not None:

@@ -50,7 +50,7 @@ async def gather(
         if end.error is not None:
             failures.append(end.error)
             return True
-        results[end.index] = end.value
+        results[end.position] = end.value
         if on_done is not None:
             on_done()
         return False
