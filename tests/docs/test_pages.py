@@ -16,7 +16,7 @@ from agentflow.testing import Fault, Request, ScriptedProvider
 
 DOCS = Path(__file__).parents[2] / "docs"
 BLOCK = re.compile(r"^```(\w+)( untested)?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-PAGES = ("parallel.md", "serialization.md", "tracking.md")
+PAGES = ("parallel.md", "persistence.md", "serialization.md", "tracking.md")
 
 
 def answer(request: Request) -> str | Fault:
@@ -24,11 +24,12 @@ def answer(request: Request) -> str | Fault:
 
 
 @pytest.mark.parametrize("name", PAGES)
-def test_the_code_of_a_page_prints_what_it_says(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_code_of_a_page_prints_what_it_says(name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     page = (DOCS / name).read_text(encoding="utf-8")
     module = types.ModuleType("page")
     names = vars(module)
     monkeypatch.setitem(sys.modules, "page", module)  # a dataclass looks its module up
+    monkeypatch.chdir(tmp_path)  # where a page keeps its files
     monkeypatch.setattr(registry, "_registered", {**registry._registered})
     printed, run = "", 0
     with ScriptedProvider(answer):

@@ -8,7 +8,11 @@ import inspect
 import random
 import textwrap
 import threading
+from datetime import UTC, datetime
+from decimal import Decimal
+from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -33,12 +37,15 @@ from agentflow.errors import (
     AsyncCodeError,
     BuildError,
     BusyError,
+    ConflictError,
     DecideError,
     InputError,
     MissingKeyError,
     ResultError,
+    SerializationError,
     UndeclaredKeyError,
 )
+from agentflow.persistence import Persister, SQLitePersister
 from tests.drivers import Driver
 
 
@@ -348,6 +355,46 @@ def test_law_6_a_missing_input_moves_nothing(drive: Driver) -> None:
 
 TWINS = ["step", "run", "iterate", "stream_result", "stream_iterate", "get_next_action", "has_next_action"]
 
+# -- law 7
+
+
+def saved_chain(store: Persister, ran: list[str], fail: bool = False) -> ApplicationBuilder:
+    @action(reads=[], writes=["n"])
+    def first(state: State) -> State:
+        ran.append("first")
+        return state.update(n=1)
+
+    @action(reads=["n"], writes=["n"])
+    def second(state: State) -> State:
+        ran.append("second")
+        if fail:
+            raise OSError("out of luck")
+        return state.update(n=2)
+
+    made = ApplicationBuilder().with_actions(first, second).with_transitions(("first", "second"))
+    made.with_state_persister(store).initialize_from(store, default_entrypoint="first")
+    return made.with_identifiers(app_id="one")
+
+
+def test_law_7_a_committed_step_is_never_run_twice_and_never_lost(drive: Driver, tmp_path: Path) -> None:
+    ran: list[str] = []
+    with pytest.raises(OSError, match="out of luck"):
+        drive.run(drive.build(saved_chain(SQLitePersister(tmp_path / "a.db"), ran, fail=True)))
+    app = drive.build(saved_chain(SQLitePersister(tmp_path / "a.db"), ran))
+    drive.run(app)
+    assert (["first", "second", "second"], 2, 1) == (ran, app.state["n"], app.sequence_id)
+
+
+def test_law_7_of_two_writers_one_wins_and_the_other_is_told_before_its_action(drive: Driver, tmp_path: Path) -> None:
+    ran: list[str] = []
+    store = SQLitePersister(tmp_path / "a.db")
+    drive.step(drive.build(saved_chain(store, ran)))
+    one, other = drive.build(saved_chain(store, ran)), drive.build(saved_chain(store, ran))
+    drive.step(one)
+    with pytest.raises(ConflictError):
+        drive.step(other)
+    assert (["first", "second"], 1, 0) == (ran, one.sequence_id, other.sequence_id)
+
 
 @pytest.mark.parametrize("verb", TWINS)
 def test_law_8_one_engine_two_colours(verb: str) -> None:
@@ -433,6 +480,43 @@ def test_law_9_reads_before_writes_and_actions_nobody_reaches() -> None:
 
 
 # -- law 12
+
+# -- law 11
+
+
+def test_law_11_values_come_back_as_they_went_in(drive: Driver, tmp_path: Path) -> None:
+    values = {
+        "tuple": (1, ("two", {3})),
+        "when": datetime(2026, 2, 3, 4, 5, tzinfo=UTC),
+        "bytes": b"\x00\xff",
+        "price": Decimal("1.10"),
+        "id": UUID(int=7),
+        "numbers": {1: "a", "1": "b"},
+        "tag": {"__agentflow__": "no tag", "__burr_serde__": "pydantic"},
+    }
+
+    @action(reads=[], writes=sorted(values))
+    def fill(state: State) -> State:
+        return state.update(**values)
+
+    made = ApplicationBuilder().with_actions(fill).with_entrypoint("fill").with_identifiers(app_id="one")
+    drive.run(drive.build(made.with_state_persister(SQLitePersister(tmp_path / "a.db"))))
+    loaded = SQLitePersister(tmp_path / "a.db").load(None, "one")
+    assert loaded is not None
+    assert values == loaded["state"].get_all()
+    assert [type(value) for value in values.values()] == [type(loaded["state"][key]) for key in values]
+
+
+def test_law_11_what_cannot_be_saved_is_refused_before_anything_is_written(drive: Driver, tmp_path: Path) -> None:
+    @action(reads=[], writes=["lock"])
+    def fill(state: State) -> State:
+        return state.update(lock={"inside": threading.Lock()})
+
+    made = ApplicationBuilder().with_actions(fill).with_entrypoint("fill").with_identifiers(app_id="one")
+    app = drive.build(made.with_state_persister(SQLitePersister(tmp_path / "a.db")))
+    with pytest.raises(SerializationError, match=r"state\['lock'\]\['inside'\] is a .*lock"):
+        drive.run(app)
+    assert [-1] == [step.sequence_id for step in SQLitePersister(tmp_path / "a.db").history("one")]
 
 
 def test_law_12_appending_does_not_copy_what_is_there() -> None:

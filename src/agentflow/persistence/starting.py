@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import weakref
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -127,6 +128,19 @@ def placed(resumed: Resumed, progress: Progress, source: Source, journal: Any) -
         journal.took(resumed)
 
 
+#: Those that were named by a URL, so that one URL is one object for all who name it.
+_by_url: weakref.WeakValueDictionary[str, Persister] = weakref.WeakValueDictionary()
+
+
+def _named(url: str) -> Persister:
+    from agentflow.persistence import persister_from
+
+    found = _by_url.get(url)
+    if found is None:
+        found = _by_url[url] = persister_from(url)
+    return found
+
+
 def checked(persister: Any, verb: str) -> Any:
     """A persister, or something of the older load/save shape.
 
@@ -135,9 +149,7 @@ def checked(persister: Any, verb: str) -> Any:
     """
     wanted = ("load",) if verb == "initialize_from" else ("save",)
     if isinstance(persister, str):
-        from agentflow.persistence import persister_from
-
-        return persister_from(persister)
+        return _named(persister)
     if isinstance(persister, Persister):
         return persister
     if isinstance(persister, type) or not all(callable(getattr(persister, name, None)) for name in wanted):

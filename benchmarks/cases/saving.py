@@ -1,0 +1,197 @@
+"""What it costs to save a run: beside a hand-written loop of the same durability, Burr and LangGraph, in SQLite.
+
+Wall-clock time and not CPU time, because waiting for the disk is most of it; so the median of all steps is taken.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from benchmarks.case import Case
+
+MESSAGE = "x" * 500
+
+
+def folder() -> Path:
+    return Path(tempfile.mkdtemp(prefix="agentflow-bench-"))
+
+
+def median_of(step: Callable[[], object], count: int) -> float:
+    """Microseconds of the median step."""
+    seconds = []
+    for _ in range(count):
+        began = time.perf_counter()
+        step()
+        seconds.append(time.perf_counter() - began)
+    return statistics.median(seconds) * 1e6
+
+
+def database(durable: bool) -> sqlite3.Connection:
+    connection = sqlite3.connect(folder() / "hand.db", isolation_level=None)
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
+    connection.execute("CREATE TABLE app (id TEXT PRIMARY KEY, head INTEGER)")
+    connection.execute("CREATE TABLE step (app TEXT, seq INTEGER, action TEXT, delta TEXT, PRIMARY KEY (app, seq))")
+    connection.execute("INSERT INTO app VALUES ('chat', -1)")
+    return connection
+
+
+def by_hand(count: int = 400, durable: bool = True) -> Callable[[], float]:
+    def measured() -> float:
+        connection, history = database(durable), []
+
+        def step() -> None:
+            number = len(history)
+            history.append(MESSAGE)
+            delta = json.dumps({"append": {"history": [MESSAGE]}})
+            connection.execute("BEGIN IMMEDIATE")
+            connection.execute("UPDATE app SET head = ? WHERE id = 'chat' AND head = ?", (number, number - 1))
+            connection.execute("INSERT INTO step VALUES ('chat', ?, 'say', ?)", (number, delta))
+            connection.execute("COMMIT")
+
+        return median_of(step, count)
+
+    return measured
+
+
+def chat(persister: Any, history: list[str] | None = None) -> Any:
+    from agentflow import ApplicationBuilder, State, action
+
+    @action(reads=["history"], writes=["history"])
+    def say(state: State) -> State:
+        return state.append(history=MESSAGE)
+
+    made = ApplicationBuilder().with_actions(say).with_transitions(("say", "say")).with_identifiers(app_id="chat")
+    made.with_state_persister(persister)
+    return made.initialize_from(persister, default_state={"history": history or []}, default_entrypoint="say").build()
+
+
+def ours(count: int = 400, verb: str = "iterate") -> Callable[[], float]:
+    def measured() -> float:
+        from agentflow.persistence import SQLitePersister
+
+        app = chat(SQLitePersister(folder() / "ours.db"))
+        if verb == "step":
+            return median_of(app.step, count)
+        steps = app.iterate(halt_after=[])
+        return median_of(lambda: next(steps), count)
+
+    return measured
+
+
+def burr(turns: int, count: int = 30) -> Callable[[], float]:
+    def measured() -> float:
+        from burr.core import ApplicationBuilder, action
+        from burr.core.persistence import SQLitePersister
+
+        @action(reads=["history"], writes=["history"])
+        def say(state: Any) -> Any:
+            return state.append(history=MESSAGE)
+
+        persister = SQLitePersister(str(folder() / "burr.db"), "chat")
+        persister.initialize()
+        made = ApplicationBuilder().with_actions(say).with_transitions(("say", "say")).with_entrypoint("say")
+        app = made.with_state(history=[MESSAGE] * turns).with_state_persister(persister).build()
+        return median_of(app.step, count)
+
+    return measured
+
+
+def web_turn(turns: int, count: int = 60) -> Callable[[], float]:
+    """Load a chat of so many turns, perform one, save it: a web request."""
+
+    def measured() -> float:
+        from agentflow.persistence import SQLitePersister
+
+        persister = SQLitePersister(folder() / "web.db")
+        app = chat(persister)
+        steps = app.iterate(halt_after=[])
+        for _ in range(turns):
+            next(steps)
+        steps.close()
+        return median_of(lambda: chat(persister).step(), count)
+
+    return measured
+
+
+def burr_web_turn(turns: int, count: int = 20) -> Callable[[], float]:
+    def measured() -> float:
+        from burr.core import ApplicationBuilder, action
+        from burr.core.persistence import SQLitePersister
+
+        @action(reads=["history"], writes=["history"])
+        def say(state: Any) -> Any:
+            return state.append(history=MESSAGE)
+
+        persister = SQLitePersister(str(folder() / "burr.db"), "chat")
+        persister.initialize()
+
+        def app() -> Any:
+            made = ApplicationBuilder().with_actions(say).with_transitions(("say", "say"))
+            made.initialize_from(
+                persister,
+                resume_at_next_action=True,
+                default_state={"history": [MESSAGE] * turns},
+                default_entrypoint="say",
+            )
+            return made.with_identifiers(app_id="chat").with_state_persister(persister).build()
+
+        app().step()
+        return median_of(lambda: app().step(), count)
+
+    return measured
+
+
+def stored(turns: int) -> Callable[[], float]:
+    """Kilobytes that a chat of so many turns takes."""
+
+    def measured() -> float:
+        from agentflow.persistence import SQLitePersister
+
+        persister = SQLitePersister(folder() / "stored.db")
+        app = chat(persister)
+        steps = app.iterate(halt_after=[])
+        for _ in range(turns):
+            next(steps)
+        steps.close()
+        persister.close()
+        return persister.db_path.stat().st_size / 1024
+
+    return measured
+
+
+CASES = [
+    Case(
+        "a chat step saved to SQLite",
+        "us",
+        {"by hand": by_hand(), "in a run": ours(), "as a step": ours(verb="step"), "Burr at turn 1,000": burr(1_000)},
+        "1.5 x by hand, in a run",
+        lambda median: median["in a run"] <= 1.5 * median["by hand"],
+    ),
+    Case(
+        "a web turn: load, step, save",
+        "us",
+        {
+            "at turn 100": web_turn(100),
+            "at turn 5,000": web_turn(5_000),
+            "Burr at turn 100": burr_web_turn(100),
+            "Burr at turn 1,000": burr_web_turn(1_000),
+        },
+        "at turn 5,000 at most 1.5 times at turn 100",
+        lambda median: median["at turn 5,000"] <= 1.5 * median["at turn 100"],
+    ),
+    Case(
+        "a chat of 1,000 turns of 500 characters, stored",
+        "KB",
+        {"agentflow": stored(1_000)},
+        "3 times what was written (1,465 KB)",
+        lambda median: median["agentflow"] <= 1_465,
+    ),
+]
