@@ -7,14 +7,13 @@ from __future__ import annotations
 
 import contextvars
 import time
-from dataclasses import dataclass
 
 from agentflow.errors import BudgetError, BuildError
+from agentflow.facts import Fact
 from agentflow.usage import Usage
 
 
-@dataclass(frozen=True, slots=True)
-class Budget:
+class Budget(Fact):
     """The most one run may take; what is None is not limited.
 
     It is looked at between steps: a step that is running is not torn off, so a run may end a little above it.

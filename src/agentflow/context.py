@@ -8,17 +8,16 @@ from __future__ import annotations
 import contextvars
 import hashlib
 import time
-from dataclasses import dataclass, field
 from typing import Any
 
 from agentflow.budget import CURRENT_METER
+from agentflow.facts import Fact
 from agentflow.hooks import NO_HOOKS, HookSet
 from agentflow.runtime import CURRENT_STEP, current_step
 from agentflow.usage import Usage
 
 
-@dataclass(frozen=True, slots=True)
-class ParentPointer:
+class ParentPointer(Fact):
     """The step of another application that this one came from."""
 
     app_id: str
@@ -26,7 +25,6 @@ class ParentPointer:
     sequence_id: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
 class Identity:
     """What stays the same for the whole life of an application object.
 
@@ -34,15 +32,39 @@ class Identity:
     performed, by child id, so that a retry of the step does not run them again; children share their parent's.
     """
 
-    app_id: str
-    partition_key: str | None = None
-    parent_pointer: ParentPointer | None = None
-    spawning_parent_pointer: ParentPointer | None = None
-    hooks: HookSet = NO_HOOKS
-    tracker: Any = None
-    parallel_executor_factory: Any = None
-    saving: Any = None
-    finished: dict[str, Any] = field(default_factory=dict)
+    __slots__ = (
+        "app_id",
+        "finished",
+        "hooks",
+        "parallel_executor_factory",
+        "parent_pointer",
+        "partition_key",
+        "saving",
+        "spawning_parent_pointer",
+        "tracker",
+    )
+
+    def __init__(
+        self,
+        app_id: str,
+        partition_key: str | None = None,
+        parent_pointer: ParentPointer | None = None,
+        spawning_parent_pointer: ParentPointer | None = None,
+        hooks: HookSet = NO_HOOKS,
+        tracker: Any = None,
+        parallel_executor_factory: Any = None,
+        saving: Any = None,
+        finished: dict[str, Any] | None = None,
+    ) -> None:
+        self.app_id = app_id
+        self.partition_key = partition_key
+        self.parent_pointer = parent_pointer
+        self.spawning_parent_pointer = spawning_parent_pointer
+        self.hooks = hooks
+        self.tracker = tracker
+        self.parallel_executor_factory = parallel_executor_factory
+        self.saving = saving
+        self.finished: dict[str, Any] = {} if finished is None else finished
 
 
 class ApplicationContext:

@@ -6,13 +6,13 @@ What must not live here: state, inputs, or anything that performs an action.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from agentflow import checks
 from agentflow.actions import Action, Contract, FunctionAction
 from agentflow.conditions import Condition, default, literal_when_unknown
 from agentflow.errors import BuildError, DecideError, UnknownNameError, did_you_mean, raise_problems
+from agentflow.facts import Fact
 from agentflow.runtime import BLOCKING, run_blocking
 from agentflow.select.choice import Choice, Edges, targets_named
 from agentflow.select.selector import END, PendingChoice, Select, Selector, Target, as_selector, target_name
@@ -23,8 +23,7 @@ from agentflow.state import State
 END_DESCRIPTION = "Finish: nothing more is to be done."
 
 
-@dataclass(frozen=True, slots=True)
-class Transition:
+class Transition(Fact):
     """One or more targets that may follow a source, and what says when.
 
     Attributes:

@@ -7,27 +7,26 @@ not live here: calling anything.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from agentflow.errors import BuildError
+from agentflow.facts import Fact
 from agentflow.runtime import name_of
 
 #: Parameters the engine fills in by name; inside a class body Python mangles them to `_Class__context`.
 CONTEXT, TRACER = "__context", "__tracer"
 
 
-@dataclass(frozen=True, slots=True)
-class Parameters:
+class Parameters(Fact):
     """The inputs of an action: what must be given, what may be, and what the engine itself fills in."""
 
     required: tuple[str, ...] = ()
     optional: tuple[str, ...] = ()
     context: str | None = None
     tracer: str | None = None
-    annotations: dict[str, Any] = field(default_factory=dict)
-    defaults: dict[str, Any] = field(default_factory=dict)
+    annotations: Mapping[str, Any] = {}
+    defaults: Mapping[str, Any] = {}
 
     @property
     def names(self) -> frozenset[str]:

@@ -6,13 +6,12 @@ What must not live here: prices, providers, anything that makes a call.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 
+from agentflow.facts import Fact
 from agentflow.runtime import current_step
 
 
-@dataclass(frozen=True, slots=True)
-class Usage:
+class Usage(Fact):
     """What one call to a model used, its retries and re-asks included; `a + b` is what both used together.
 
     Attributes:

@@ -8,10 +8,10 @@ from __future__ import annotations
 import copy
 import inspect
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from agentflow.errors import BuildError, ResultError, did_you_mean
+from agentflow.facts import Fact
 from agentflow.runtime import Runtime
 from agentflow.signatures import Parameters, is_async, names, parameters_of, positional_count
 from agentflow.state import Scope, State
@@ -20,8 +20,7 @@ if TYPE_CHECKING:
     from agentflow.retrying import RetryPolicy
 
 
-@dataclass(frozen=True, slots=True)
-class Options:
+class Options(Fact):
     """How an action is called.
 
     Attributes:
@@ -45,8 +44,7 @@ PLAIN = Options()
 PURE, IDEMPOTENT, AT_MOST_ONCE = KINDS = ("pure", "idempotent", "at_most_once")
 
 
-@dataclass(frozen=True, slots=True)
-class Contract:
+class Contract(Fact):
     """Everything the engine asks of an action at each step, worked out once."""
 
     action: Action

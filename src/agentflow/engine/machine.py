@@ -6,12 +6,12 @@ State, position and sequence id move together (`commit`) or not at all. What mus
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import replace
 from enum import StrEnum
 from typing import Any, Final
 
 from agentflow.context import Identity
 from agentflow.errors import ActionTimeoutError, BusyError, UncertainStep
+from agentflow.facts import replace
 from agentflow.graph import Graph
 from agentflow.runtime import Lock, new_lock
 from agentflow.select.selector import Decision, PendingChoice

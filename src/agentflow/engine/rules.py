@@ -6,13 +6,13 @@ What must not live here: anything that awaits, or that moves a machine.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from agentflow.actions import Contract
 from agentflow.conditions import Condition
 from agentflow.context import ApplicationContext
 from agentflow.errors import BuildError, InputError, UnknownNameError, did_you_mean
+from agentflow.facts import Fact
 from agentflow.graph import Graph
 from agentflow.signatures import names
 from agentflow.state import State
@@ -58,8 +58,7 @@ def checked_inputs(graph: Graph, inputs: Mapping[str, Any] | None) -> Mapping[st
     return inputs
 
 
-@dataclass(frozen=True, slots=True)
-class Halts:
+class Halts(Fact):
     """Where a run halts, with tags resolved to names."""
 
     before: frozenset[str] = frozenset()

@@ -6,10 +6,10 @@ What must not live here: any particular way of choosing.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 from agentflow.errors import BuildError, DecideError, ProviderError, RealCallError
+from agentflow.facts import replace
 from agentflow.runtime import Runtime
 from agentflow.select.decider import Decider, fallback_name
 from agentflow.select.selector import (

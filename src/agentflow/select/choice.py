@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
 from typing import Any
 
 from agentflow.conditions import HASHED_AS_EQUAL, Condition, equal_by_key
 from agentflow.errors import DecideError, ProviderError, RealCallError, did_you_mean
+from agentflow.facts import Fact, replace
 from agentflow.runtime import Runtime
 from agentflow.select.selector import (
     END,
@@ -32,8 +32,7 @@ from agentflow.state import State
 from agentflow.usage import Usage
 
 
-@dataclass(frozen=True, slots=True)
-class Edges:
+class Edges(Fact):
     """What leaves one source, sorted by kind."""
 
     source: str

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Final
 
 from agentflow.errors import BuildError, DecideError, did_you_mean
+from agentflow.facts import Fact
 from agentflow.runtime import Runtime, name_of
 from agentflow.signatures import names, positional_count
 from agentflow.state import Scope, State, view
@@ -20,16 +20,14 @@ from agentflow.state import Scope, State, view
 END: Final = "__end__"
 
 
-@dataclass(frozen=True, slots=True)
-class Target:
+class Target(Fact):
     """One thing that may come next: its name, and what a decider is told about it."""
 
     name: str
     description: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Decision:
+class Decision(Fact, kw_only=True):
     """The recorded outcome of a choice.
 
     Attributes:
@@ -67,8 +65,7 @@ class Decision:
         return f"'{self.source}' -> {chosen}, decided by {self.decided_by}{sure}{why}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PendingChoice:
+class PendingChoice(Fact, kw_only=True):
     """A choice that waits for a person; the run halts until `Application.choose` says what comes next.
 
     Attributes:
@@ -103,8 +100,7 @@ class PendingChoice:
         return Decision(target=name, source=self.source, targets=offered, decided_by=self.asked_by, reason=why)
 
 
-@dataclass(frozen=True, slots=True)
-class Abstention:
+class Abstention(Fact):
     """The answer of a selector that chooses nothing and can say why; plain None is the same without a reason."""
 
     reason: str

@@ -7,21 +7,20 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 from agentflow.errors import ResultError
+from agentflow.facts import Fact
 from agentflow.state.declared import InheritedTyping, Scope
 from agentflow.state.log import Log
 from agentflow.state.mapping import State, blank
 
 
-@dataclass(frozen=True, slots=True)
-class StateDelta:
+class StateDelta(Fact):
     """What a step changed: values set, items appended to lists, keys deleted."""
 
-    set: Mapping[str, Any] = field(default_factory=dict)
-    append: Mapping[str, list[Any]] = field(default_factory=dict)
+    set: Mapping[str, Any] = {}
+    append: Mapping[str, list[Any]] = {}
     delete: frozenset[str] = frozenset()
 
 

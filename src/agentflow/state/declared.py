@@ -6,10 +6,10 @@ What must not live here: the values.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, Protocol
 
 from agentflow.errors import UndeclaredKeyError, did_you_mean
+from agentflow.facts import Fact
 
 
 class TypingSystem(Protocol):
@@ -58,8 +58,7 @@ class InheritedTyping:
         return self._parent.construct_state(data)
 
 
-@dataclass(frozen=True, slots=True)
-class Scope:
+class Scope(Fact):
     """What one reader of the state declared: `owner` is how a message names it, such as "action 'draft'".
 
     One that `writes_anything` makes the first state of a child.

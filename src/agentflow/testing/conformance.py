@@ -11,11 +11,11 @@ import copy
 import math
 from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from functools import partial
 from typing import Any, ClassVar, TypeVar
 
 from agentflow.errors import AsyncCodeError, BuildError, DecideError
+from agentflow.facts import replace
 from agentflow.runtime import ASYNC, BLOCKING, Runtime, run_blocking
 from agentflow.select.choice import Choice, Edges
 from agentflow.select.selector import Abstention, Decision, PendingChoice, Selector, Target, scoped, target_name
