@@ -157,7 +157,9 @@ def _flag(**members: Any) -> type:
 
 
 def _data(fields: list[Any]) -> type:
-    return dataclasses.make_dataclass("Draft", fields, namespace={"__module__": "shop", "__qualname__": "Draft"})
+    made = dataclasses.make_dataclass("Draft", fields)
+    made.__module__ = "shop"  # Python 3.12 sets the module of the caller, whatever the namespace says
+    return made
 
 
 def _named(fields: list[Any]) -> type:
