@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import threading
 from collections import Counter
 from collections.abc import Iterator
@@ -358,3 +359,17 @@ def test_a_listener_that_raises_ends_the_map_with_its_own_error(drive: Driver, l
     with pytest.raises(Unheard, match="nobody listens"):
         drive.run(app)
     assert (Status.failed, 1) == (app.status, len(heard)), "it is not told of those that are cancelled because of it"
+
+
+@pytest.mark.parametrize("how", ["stop", "progress", "error"])
+def test_one_at_a_time_nothing_starts_after_the_matter_is_decided(drive: Driver, how: str) -> None:
+    def raising(*told: Any) -> None:
+        raise OSError("nobody listens")
+
+    world = World()
+    world.failing = {0} if how == "error" else set()
+    options: dict[str, Any] = {"stop": {"stop": first}, "progress": {"progress": raising}, "error": {}}[how]
+    app = application(fan_out(work_in(world, drive.colour), max_concurrency=1, **options), 16)
+    with contextlib.suppress(OSError):
+        drive.run(app)
+    assert {0: 1} == dict(world.started)

@@ -118,7 +118,7 @@ class _Asking:
             tell(end.position, end.value)
             return False
 
-        await run_all(self.runtime, jobs, self.max_concurrency, on_end, Stop())
+        await run_all(self.runtime, jobs, self.max_concurrency, on_end, Stop(), hear_each=True)
         if failed:
             raise failed[0]
         return [found[index] for index in range(len(jobs))]

@@ -234,8 +234,9 @@ async def _run_rest(
 
     jobs = (children[position] for position in ahead)
     given = plan.executor if plan.executor is not None else context.parallel_executor_factory
+    told = plan.stop is not None or plan.progress is not None
     with opened(given if runtime is BLOCKING else None) as executor:
-        await run_all(runtime, jobs, plan.max_concurrency, on_end, Stop(), executor)
+        await run_all(runtime, jobs, plan.max_concurrency, on_end, Stop(), executor, told)
     if failure:
         raise failure[0]
 

@@ -1,6 +1,6 @@
 """Many children at once, their streams interleaved as the items come.
 
-What must not live here: how flows are merged (`nursery.py`).
+What must not live here: how flows are merged (`nursery/merged.py`).
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ from agentflow.context import ApplicationContext
 from agentflow.engine.created import tell_created
 from agentflow.engine.streams import StreamedStep
 from agentflow.errors import BuildError, RunError, did_you_mean
-from agentflow.nursery import Cancelled, Emit, Merged, Stop
+from agentflow.nursery import Cancelled, Emit, Stop
+from agentflow.nursery.merged import Merged
 from agentflow.parallel.running import MAX_CONCURRENCY, Child, first_state, key_of
 from agentflow.parallel.tasks import SubGraphTask
 from agentflow.runtime import ASYNC, BLOCKING, Runtime, each

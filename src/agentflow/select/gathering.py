@@ -55,7 +55,7 @@ async def gather(
             on_done()
         return False
 
-    await run_all(runtime, (_Flow(make) for make in flows), limit, on_end, Stop())
+    await run_all(runtime, (_Flow(make) for make in flows), limit, on_end, Stop(), hear_each=on_done is not None)
     if failures:
         raise failures[0]
     return [results[index] for index in sorted(results)]

@@ -1,0 +1,66 @@
+"""Flows in an executor that somebody gave: a future each.
+
+What must not live here: what the flows do, or choosing an executor.
+"""
+
+from __future__ import annotations
+
+import contextvars
+import queue
+from collections.abc import Iterator
+from concurrent.futures import BrokenExecutor, Executor, Future, ThreadPoolExecutor
+from concurrent.futures import CancelledError as FutureCancelled
+from typing import Any
+
+from agentflow.nursery.flows import Cancelled, Ended, Job, OnEnd, Stop
+from agentflow.runtime import run_blocking
+
+
+def run_in_executor(jobs: Iterator[tuple[int, Job]], limit: int, on_end: OnEnd, stop: Stop, pool: Executor) -> None:
+    """As many futures as there is room for; this thread hears of each end and starts the next."""
+    heard: queue.SimpleQueue[tuple[int, Future[Any]]] = queue.SimpleQueue()
+    running = 0
+    try:
+        while True:
+            while running < limit and not stop.asked and (job := next(jobs, None)) is not None:
+                index, started = job
+                future = _submit(pool, index, started, stop)
+                future.add_done_callback(lambda done, index=index: heard.put((index, done)))  # type: ignore[misc]
+                running += 1
+            if not running:
+                return
+            index, future = heard.get()
+            running -= 1
+            if on_end(_ended(index, future)):
+                stop.asked = True
+    except BaseException:
+        stop.asked = True  # such as Ctrl-C in this thread: nobody is left behind
+        for _ in range(running):
+            heard.get()
+        raise
+
+
+def _submit(pool: Executor, index: int, job: Job, stop: Stop) -> Future[Any]:
+    if isinstance(pool, ThreadPoolExecutor):
+        return pool.submit(contextvars.copy_context().run, _drive, index, job, stop)
+    function, arguments = job.portable()
+    try:
+        return pool.submit(function, *arguments)
+    except BrokenExecutor as error:  # it broke with an earlier task, and this one is told the same way
+        refused: Future[Any] = Future()
+        refused.set_exception(error)
+        return refused
+
+
+def _drive(index: int, job: Job, stop: Stop) -> Any:
+    stop.check(index)
+    return run_blocking(job.flow(index, stop))
+
+
+def _ended(index: int, future: Future[Any]) -> Ended:
+    try:
+        return Ended(index, future.result())
+    except FutureCancelled:
+        return Ended(index, error=Cancelled("it never started"))
+    except BaseException as error:
+        return Ended(index, error=error)
