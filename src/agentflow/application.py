@@ -408,6 +408,11 @@ class Application(Generic[Data]):
         return self._machine.identity.partition_key
 
     @property
+    def durability(self) -> str:
+        """How far the store may be behind, in words: "not saved", "durable: ...", "fast: ..."."""
+        return "not saved" if self._machine.journal is None else str(self._machine.journal.durability)
+
+    @property
     def parent_pointer(self) -> ParentPointer | None:
         """The step it was forked from."""
         return self._machine.identity.parent_pointer

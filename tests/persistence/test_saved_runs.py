@@ -45,6 +45,7 @@ def builder(persister: Persister, app_id: str = "a", **terms: Any) -> Applicatio
 def test_an_application_goes_on_where_another_object_left_it(drive: Driver, persister: Persister) -> None:
     drive.run(drive.build(builder(persister)), halt_after="count")
     app = drive.build(builder(persister))
+    assert f"durable: no step behind; the store is {persister.promise}" == app.durability
     assert (1, 0, "note") == (app.state["n"], app.sequence_id, drive.next_action(app).name)
     drive.run(app, halt_after="note")
     again = drive.build(builder(persister))
@@ -493,6 +494,7 @@ def test_it_can_begin_at_the_entrypoint_with_the_saved_state(drive: Driver, pers
 
 def test_a_fast_run_is_whole_in_the_store_when_it_has_halted(drive: Driver, persister: Persister) -> None:
     app = drive.build(builder(persister, mode="fast"))
+    assert f"fast: at most 64 steps and 0.25 seconds behind; the store is {persister.promise}" == app.durability
     drive.run(app, halt_when=when(n=100))
     loaded = persister.load("p", "a")
     assert loaded is not None

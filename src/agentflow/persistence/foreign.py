@@ -24,6 +24,7 @@ class ForeignJournal:
     """Saves one application object by somebody's `save`, after every step and after a failed one."""
 
     held = False
+    durability = "older persister: what its own save promises"
 
     def __init__(self, persister: Any, key: Key) -> None:
         self.persister = persister

@@ -18,7 +18,7 @@ from agentflow.persistence.backlog import Backlog
 from agentflow.persistence.failpoints import reach
 from agentflow.persistence.ledger import Ledger
 from agentflow.persistence.owner import holds, lets_go, new_owner
-from agentflow.persistence.persister import Persister
+from agentflow.persistence.persister import Persister, missing
 from agentflow.persistence.records import Claim, Head, Key, Mark, Pointer, Row
 from agentflow.persistence.resuming import Fit, Progress, Resumed, put, read
 from agentflow.persistence.serde import Serde
@@ -34,11 +34,9 @@ class Journal:
     """What saves one application object.
 
     Args:
-        persister: Where to.
-        key: Which application.
+        persister, key: Where to, and which application.
         terms: How.
-        serde: How its values become text.
-        typing: What its state is declared to be.
+        serde, typing: How its values become text, and what its state is declared to be.
         fit: How what is saved is fitted to the graph.
         spawn: The step that spawned it.
         beginning: Of a child, what it starts from, as a digest: one that is saved with the same is gone on with, and
@@ -78,6 +76,11 @@ class Journal:
     # -- claiming
 
     @property
+    def durability(self) -> str:
+        """How far the store may be behind, and what it survives."""
+        return f"{self.terms.behind}; the store is {self.persister.promise}"
+
+    @property
     def held(self) -> bool:
         """Whether this object is the one that may commit."""
         return bool(self._owner)
@@ -113,8 +116,7 @@ class Journal:
 
     def _clear(self) -> None:
         """Delete what is saved under this id where that began otherwise."""
-        first = self.persister.rows(self.key, None, 1)
-        if first and not self._ledger.began_alike(first[0]):
+        if (first := self.persister.rows(self.key, None, 1)) and not self._ledger.began_alike(first[0]):
             self.persister.delete(self.key.app_id, self.key.partition)
 
     def _must_reload(self, before: Head | None, head: Head, progress: Progress) -> bool:
@@ -161,10 +163,8 @@ class Journal:
         self._ledger.took(resumed)
 
     def _read(self) -> Resumed:
-        head = self.persister.head(self.key)
-        if head is None:
-            gone = f"application {self.key.app_id!r} is not in the store (any more): build it anew."
-            raise ConflictError(gone, self.key.app_id)
+        if (head := self.persister.head(self.key)) is None:
+            raise missing(self.key)
         return read(self.persister, head, self._ledger.serde, self.typing, self.fit)
 
     async def close(self, progress: Progress, runtime: Runtime, status: str) -> None:
@@ -195,7 +195,7 @@ class Journal:
     # -- one step
 
     async def begin(self) -> None:
-        """An action is about to be performed."""
+        """An action is about to be performed: its time counts from here."""
         self._started = time.perf_counter()
 
     async def noted(self, progress: Progress, runtime: Runtime, what: str = "decision") -> None:
@@ -286,8 +286,8 @@ class Journal:
     async def _note(self, progress: Progress, runtime: Runtime, status: str, *, failed: bool) -> None:
         await self._flushed(runtime)
         assert self._head is not None
-        mark, durable = self._ledger.mark(progress, status), self.terms.mode == "durable"
-        about = (self.key, self._head.epoch, progress.sequence_id, mark, failed, durable)
+        mark = self._ledger.mark(progress, status)
+        about = (self.key, self._head.epoch, progress.sequence_id, mark, failed, self.terms.mode == "durable")
         try:
             await self._store(runtime, self.persister.note, *about)
         except ConflictError:

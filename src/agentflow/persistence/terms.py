@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from agentflow.errors import BuildError, did_you_mean
+from agentflow.persistence.backlog import FAST_SECONDS, FAST_STEPS
 
 MODES = ("durable", "fast")
 POLICIES = ("raise", "wait", "takeover")
@@ -33,6 +34,12 @@ class Terms:
     on_conflict: str = "raise"
     lease_seconds: float = 30.0
     wait_seconds: float = 60.0
+
+    @property
+    def behind(self) -> str:
+        """How far the store may be behind, in words."""
+        far = f"at most {FAST_STEPS} steps and {FAST_SECONDS:g} seconds" if self.mode == "fast" else "no step"
+        return f"{self.mode}: {far} behind"
 
     def __post_init__(self) -> None:
         for name, given, known in (("mode", self.mode, MODES), ("on_conflict", self.on_conflict, POLICIES)):
