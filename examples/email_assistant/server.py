@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import importlib
 import os
 import secrets
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
@@ -178,6 +180,7 @@ def main(port: int = 8000, store: str = STORE) -> int:
         print(f"Model: {chosen if lent is None else 'scripted, because no key is set: nothing leaves this machine'}")
         print(f"Open   {address}\nThe conversations are kept in {store}. Press Ctrl+C to stop.", flush=True)
 
+    threading.Thread(target=importlib.import_module, args=["litellm"], daemon=True).start()  # takes it a few seconds
     with lent.answering() if lent is not None else contextlib.nullcontext():
         serve(api, port=port, tell=tell)
     return 0

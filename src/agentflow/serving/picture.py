@@ -16,7 +16,7 @@ from agentflow.graph import Graph
 LETTER: Final = 7.6
 HEIGHT: Final = 34.0
 GAP: Final = 22.0
-ROW: Final = 86.0
+ROW: Final = 68.0
 MARGIN: Final = 14.0
 #: The key of the end of a run, as drawings have it.
 KINDS: Final = frozenset({"action", "choice", "end"})
