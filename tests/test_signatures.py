@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import functools
+import inspect
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from agentflow import ApplicationContext
-from agentflow.signatures import accepted, is_async, names, parameters_of, positional_count
+from agentflow.signatures import ABSENT, accepted, declared, docstring, is_async, names, parameters_of, positional_count
 from agentflow.tracing import TracerFactory
 
 
@@ -78,6 +80,72 @@ def test_what_must_be_awaited_is_async() -> None:
     asynchronous = [waits, yields, Waits(), functools.partial(waits), functools.wraps(waits)(lambda: waits())]
     assert [True] * 5 == [is_async(fn) for fn in asynchronous]
     assert [False] * 4 == [is_async(fn) for fn in (plain, Waits().method, functools.partial(plain), Waits)]
+
+
+def only(a: int, /, b: str = "x", *, c: int = 1) -> None:
+    local = a
+    print(local, b, c)
+
+
+def signed(*args: Any) -> None: ...
+
+
+signed.__signature__ = inspect.signature(only)  # type: ignore[attr-defined]
+
+
+class Bound:
+    def method(self, a: int = 0, **rest: Any) -> None: ...
+
+    def anything(*args: Any) -> None: ...
+
+    @classmethod
+    def of_class(cls, a: int) -> None: ...
+
+    @staticmethod
+    def of_nobody(a: int) -> None: ...
+
+
+PARTIAL = functools.partial(only, 1)
+WRAPPED = functools.wraps(only)(lambda *given: only(*given))
+FUNCTIONS = [plain, waits, only, signed, lambda: None, lambda state, *, more=1: None, PARTIAL, WRAPPED, len]
+METHODS = [Bound().method, Bound.method, Bound().anything, Bound.of_class, Bound().of_nobody, Bound, Waits()]
+
+
+@pytest.mark.parametrize("fn", [*FUNCTIONS, *METHODS])
+def test_a_function_declares_what_inspect_says_of_it(fn: Callable[..., Any]) -> None:
+    absent = inspect.Parameter.empty
+    told = [(each.name, each.kind, each.default, each.annotation) for each in inspect.signature(fn).parameters.values()]
+    found = [
+        (name, kind, *(absent if fact is ABSENT else fact for fact in (default, annotation)))
+        for name, kind, default, annotation in declared(fn)
+    ]
+    assert told == found
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "one line",
+        "  one line ",
+        """First.
+
+        More, indented
+            deeper.
+        """,
+        """
+        Begins below.
+      Less.
+
+        """,
+        "\tTabs\n\tand\n\t\tmore",
+        "First\n\n",
+        "First\n    \n  last",
+    ],
+)
+def test_a_docstring_is_cleaned_as_inspect_does_it(text: str) -> None:
+    assert inspect.cleandoc(text) == docstring(text)
+    assert "" == docstring(None)
 
 
 def test_a_bare_string_is_one_name() -> None:

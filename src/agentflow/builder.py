@@ -5,7 +5,6 @@ What must not live here: running anything.
 
 from __future__ import annotations
 
-import copy
 import os
 from collections.abc import Callable, Mapping
 from typing import Any, Self
@@ -329,7 +328,8 @@ class ApplicationBuilder:
 
         What it said of a persister or an initializer no longer counts; its state and entrypoint are where it begins.
         """
-        made = copy.copy(self)
+        made = object.__new__(type(self))
+        vars(made).update(vars(self))
         state, entrypoint = self._state, self._entrypoint
         if self._source is not None:
             state, entrypoint = self._source.default_state, self._source.default_entrypoint

@@ -6,7 +6,6 @@ What must not live here: anything that changes the run.
 from __future__ import annotations
 
 import contextvars
-import hashlib
 import time
 from typing import Any
 
@@ -131,6 +130,8 @@ class ApplicationContext:
 
         Pass it to a provider that performs what bears one key once only.
         """
+        import hashlib  # OpenSSL, which many programs need for nothing else
+
         text = "\x00".join((self.partition_key or "", self.app_id, str(self.sequence_id)))
         return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:32]
 

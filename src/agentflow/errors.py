@@ -37,7 +37,6 @@ that catches, logs or retries.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Sequence
 
 
@@ -279,6 +278,8 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     >>> did_you_mean("generate_txt", ["generate_text", "ask"])
     "Did you mean 'generate_text'?"
     """
+    import difflib  # only where something went wrong
+
     names = sorted(known)
     near = difflib.get_close_matches(name, names, n=1, cutoff=0.6)
     if near:

@@ -5,7 +5,6 @@ pydantic is loaded when the first model is used. What must not live here: action
 
 from __future__ import annotations
 
-import copy
 import functools
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -110,6 +109,8 @@ def plain(model: Any) -> dict[str, Any]:
 
 
 def _own(value: Any) -> Any:
+    import copy
+
     try:
         return copy.deepcopy(value)
     except Exception:  # a client, a lock: nobody can copy it

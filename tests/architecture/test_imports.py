@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 import agentflow
 
 SOURCES = Path(agentflow.__file__).parents[1]
@@ -47,5 +49,33 @@ def test_importing_agentflow_opens_no_socket_and_starts_no_process() -> None:
     assert "[]" == run(WATCH_EVENTS)
 
 
-def test_importing_agentflow_loads_no_event_loop() -> None:
-    assert "False" == run("import agentflow; print('asyncio' in sys.modules)")
+#: Modules of the standard library that cost more than many of ours, and that most runs can do without.
+COSTLY = (
+    "asyncio copy concurrent dataclasses datetime difflib hashlib inspect json logging pathlib random socket sqlite3 "
+    "subprocess tempfile uuid"
+).split()
+RUN = """
+import sys
+import agentflow
+from agentflow import ApplicationBuilder, State, action, expr, switch, when
+
+@action(reads=["count"], writes=["count"])
+def count(state: State, by: int = 1) -> State:
+    "Count."
+    return state.update(count=state["count"] + by)
+
+builder = ApplicationBuilder().with_actions(count).with_transitions(("count", "count", when(count=1)))
+app = builder.with_entrypoint("count").with_state(count=0).build()
+app.run(inputs={"by": 1})
+assert app.state["count"] == 2
+"""
+
+
+@pytest.mark.parametrize("code", ["import agentflow", RUN], ids=["import", "run"])
+def test_neither_an_import_nor_a_blocking_run_loads_what_is_costly(code: str) -> None:
+    assert "[]" == run(f"{code}\nprint(sorted({{*sys.modules}} & {{*{COSTLY!r}}}))")
+
+
+def test_what_only_some_programs_use_loads_when_it_is_first_used() -> None:
+    late = ("agentflow.hooks.moments", "agentflow.tracing", "agentflow.persistence", "agentflow.parallel")
+    assert "[]" == run(f"import agentflow; print(sorted({{*sys.modules}} & {{*{late!r}}}))")

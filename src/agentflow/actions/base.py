@@ -5,15 +5,14 @@ What must not live here: making an action of a function, streaming, or anything 
 
 from __future__ import annotations
 
-import copy
-import inspect
 from collections.abc import Callable, Iterable, Mapping
+from types import FunctionType
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from agentflow.errors import BuildError, ResultError, did_you_mean
 from agentflow.facts import Fact
 from agentflow.runtime import Runtime
-from agentflow.signatures import Parameters, is_async, names, parameters_of, positional_count
+from agentflow.signatures import Parameters, docstring, is_async, names, parameters_of, positional_count
 from agentflow.state import Scope, State
 
 if TYPE_CHECKING:
@@ -119,7 +118,7 @@ class Action:
         super().__init_subclass__(**kwargs)
         for attribute in ("reads", "writes", "inputs", "tags"):
             declared = cls.__dict__.get(attribute)
-            if inspect.isfunction(declared):  # written as a method, with or without `self`
+            if isinstance(declared, FunctionType):  # written as a method, with or without `self`
                 setattr(cls, attribute, property(_declaration(declared)))
 
     # -- what users write
@@ -142,8 +141,7 @@ class Action:
     @property
     def description(self) -> str:
         """The docstring: what a decider is told about this action as a target."""
-        own = type(self).__doc__
-        return inspect.cleandoc(own) if own else ""
+        return docstring(type(self).__doc__)
 
     @property
     def inputs(self) -> Any:
@@ -160,12 +158,14 @@ class Action:
 
     def with_name(self, name: str) -> Action:
         """A copy of this action under another name."""
-        renamed = copy.copy(self)
+        renamed = self.__copy__()
         renamed._name, renamed._contract = name, None
         return renamed
 
     def get_source(self) -> str:
         """The source text of the action, or a sentence saying that there is none to be had."""
+        import inspect  # only where sources are shown
+
         try:
             return inspect.getsource(self._source_object())
         except (OSError, TypeError):

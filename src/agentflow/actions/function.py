@@ -5,10 +5,8 @@ What must not live here: the decorator that makes one, or functions over models.
 
 from __future__ import annotations
 
-import copy
 import functools
 import importlib
-import inspect
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, cast
@@ -17,7 +15,7 @@ from agentflow.actions.absent import AbsentAction
 from agentflow.actions.base import PLAIN, Action, Options
 from agentflow.errors import BuildError, did_you_mean
 from agentflow.runtime import BLOCKING, Runtime, refuse_awaitable
-from agentflow.signatures import accepted, names, parameters_of, positional_count
+from agentflow.signatures import accepted, docstring, names, parameters_of, positional_count
 from agentflow.state import State
 
 
@@ -54,7 +52,7 @@ class FunctionAction(Action):
         for name in inputs:
             if name not in known and not takes_any:
                 raise BuildError(f"bind() on '{self.name}': no input is named {name!r}. {did_you_mean(name, known)}")
-        bound = copy.copy(self)
+        bound = self.__copy__()
         bound.bound, bound._contract = {**self.bound, **inputs}, None
         return bound
 
@@ -76,7 +74,7 @@ class FunctionAction(Action):
     @property
     def description(self) -> str:
         """The function's docstring: what a decider is told about this action as a target."""
-        return inspect.getdoc(self.fn) or ""
+        return docstring(self.fn.__doc__)
 
     def problems(self) -> list[BuildError]:
         if positional_count(self.fn) == 0:
@@ -138,6 +136,6 @@ def _again(module: str, qualname: str, name: str | None, bound: dict[str, Any]) 
     found = _found(module, qualname)
     if not isinstance(found, FunctionAction):
         return AbsentAction(called, f"the module {module!r} has no action {qualname!r} there")
-    made = copy.copy(found)
+    made = found.__copy__()
     made._name, made.bound, made._contract = name, bound, None
     return made

@@ -5,7 +5,6 @@ What must not live here: how a model stands in for the state (`typed.py`).
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Iterable
 from typing import Any, cast, get_type_hints
 
@@ -14,6 +13,7 @@ from agentflow.actions.base import Options
 from agentflow.actions.function import FunctionAction
 from agentflow.errors import BuildError
 from agentflow.runtime import Runtime, name_of
+from agentflow.signatures import declared
 from agentflow.state import State
 
 
@@ -52,7 +52,7 @@ def annotated_model(fn: Callable[..., Any], argument: str) -> type[Any]:
         BuildError: It is not annotated with a class.
     """
     hints = get_type_hints(fn)
-    first = next(iter(inspect.signature(fn).parameters), "")
+    first = next((parameter.name for parameter in declared(fn)), "")
     if not isinstance(hints.get(first), type):
         raise BuildError(f"'{name_of(fn)}' does not say which model it takes: annotate {first!r} or pass {argument}=.")
     return cast(type[Any], hints[first])

@@ -16,7 +16,6 @@ from agentflow.facts import Fact
 from agentflow.graph import Graph
 from agentflow.signatures import names
 from agentflow.state import State
-from agentflow.tracing import TracerFactory
 
 Names = str | Iterable[str] | None
 
@@ -38,6 +37,8 @@ def bind(contract: Contract, inputs: Mapping[str, Any], context: ApplicationCont
     if parameters.context is not None:
         bound[parameters.context] = context
     if parameters.tracer is not None:
+        from agentflow.tracing import TracerFactory  # for those who trace
+
         bound[parameters.tracer] = TracerFactory(context)
     return bound
 

@@ -13,28 +13,25 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from agentflow.hooks.listening import MOMENTS, NO_HOOKS, Hook, HookSet, Listener, fire
-from agentflow.hooks.moments import (
-    DoLogAttributeHook,
-    ExecuteMethod,
-    PostApplicationCreateHook,
-    PostDecideHook,
-    PostEndSpanHook,
-    PostEndStreamHook,
-    PostRunExecuteCallHook,
-    PostRunStepHook,
-    PostStreamItemHook,
-    PostUpdateStateHook,
-    PreRunExecuteCallHook,
-    PreRunStepHook,
-    PreStartSpanHook,
-    PreStartStreamHook,
-)
+from agentflow.hooks.methods import ExecuteMethod
 
 if TYPE_CHECKING:
+    from agentflow.hooks.moments import (
+        DoLogAttributeHook,
+        PostApplicationCreateHook,
+        PostDecideHook,
+        PostEndSpanHook,
+        PostEndStreamHook,
+        PostRunExecuteCallHook,
+        PostRunStepHook,
+        PostStreamItemHook,
+        PostUpdateStateHook,
+        PreRunExecuteCallHook,
+        PreRunStepHook,
+        PreStartSpanHook,
+        PreStartStreamHook,
+    )
     from agentflow.hooks.ready import AsyncSlowDownHook, SlowDownHook, StateAndResultsFullLogger
-
-#: Loaded when first used: they need json and dates, which a run without them does not.
-_READY = ("AsyncSlowDownHook", "SlowDownHook", "StateAndResultsFullLogger")
 
 __all__ = [
     "MOMENTS",
@@ -63,7 +60,11 @@ __all__ = [
 ]
 
 
+#: The ready ones need json and dates; the Protocols are for those who annotate what they write.
+_READY = ("AsyncSlowDownHook", "SlowDownHook", "StateAndResultsFullLogger")
+
+
 def __getattr__(name: str) -> Any:
-    if name in _READY:
-        return getattr(import_module("agentflow.hooks.ready"), name)
+    if name in __all__:
+        return getattr(import_module(f"agentflow.hooks.{'ready' if name in _READY else 'moments'}"), name)
     raise AttributeError(f"module 'agentflow.hooks' has no attribute {name!r}")

@@ -6,9 +6,9 @@ What must not live here: what a listener does with what it is told.
 from __future__ import annotations
 
 import functools
-import inspect
 import weakref
 from collections.abc import Callable, Iterable
+from types import FunctionType
 from typing import Any, Final
 
 from agentflow.errors import BuildError
@@ -109,7 +109,7 @@ _found_out: weakref.WeakKeyDictionary[Any, tuple[frozenset[str] | None, bool]] =
 def _known(listener: Listener) -> tuple[frozenset[str] | None, bool]:
     """Which facts a listener takes (None for any), and whether it is async."""
     function = getattr(listener, "__func__", None)
-    if not inspect.isfunction(function):
+    if not isinstance(function, FunctionType):
         return accepted(listener), is_async(listener)
     found = _found_out.get(function)
     if found is None:

@@ -6,29 +6,14 @@ What must not live here: who is told, and in which order.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     from agentflow.actions import Action
     from agentflow.graph import Graph
+    from agentflow.hooks.methods import ExecuteMethod
     from agentflow.select.selector import Decision
     from agentflow.state import State
-
-
-class ExecuteMethod(StrEnum):
-    """The public verb a run was started by."""
-
-    step = "step"
-    astep = "astep"
-    iterate = "iterate"
-    aiterate = "aiterate"
-    run = "run"
-    arun = "arun"
-    stream_result = "stream_result"
-    astream_result = "astream_result"
-    stream_iterate = "stream_iterate"
-    astream_iterate = "astream_iterate"
 
 
 @runtime_checkable
