@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from agentflow import ApplicationBuilder, ApplicationContext, State, action, get_active_context, get_active_tracker
@@ -92,3 +93,16 @@ def test_usage_is_kept_and_metered_once() -> None:
     assert ((own, of_child), [own]) == (context.usages, meter.counted)
     context.record_usage(own)
     assert 3 == len(context.usages)
+
+
+def test_threads_of_one_step_lose_no_usage() -> None:
+    context = ApplicationContext(Identity("a"), 1, "one")
+    with ThreadPoolExecutor(8) as threads:
+        for done in [threads.submit(record_many, context, 500) for _ in range(8)]:
+            done.result()
+    assert (4_000, 4_000) == (len(context.usages), len(context.calls))
+
+
+def record_many(context: ApplicationContext, times: int) -> None:
+    for _ in range(times):
+        context.record_usage(Usage(input_tokens=1))

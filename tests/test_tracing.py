@@ -113,9 +113,15 @@ def test_async_code_opens_spans_and_tells_async_hooks() -> None:
         async def pre_start_span(self, span: Any) -> None:
             heard.append(span.uid)
 
+        async def do_log_attributes(self, attributes: dict[str, Any], span: Any) -> None:
+            heard.append(f"{span.uid if span else 'the step'} {attributes}")
+
     @action(reads=[], writes=["n"])
     async def one(state: State, __tracer: TracerFactory) -> State:
-        async with __tracer("outer"):
+        await __tracer.alog_attribute("on", 0)
+        async with __tracer("outer") as outer:
+            await outer.alog_attribute("size", 1)
+            await __tracer.alog_attributes(deep=True)
             return state.update(n=await embed_later("abc"))
 
     async def run() -> Any:
@@ -125,7 +131,7 @@ def test_async_code_opens_spans_and_tells_async_hooks() -> None:
     import asyncio
 
     assert {"n": 3} == asyncio.run(run())[2]
-    assert ["0:0", "0:0.0"] == heard
+    assert ["the step {'on': 0}", "0:0", "0:0 {'size': 1}", "0:0 {'deep': True}", "0:0.0"] == heard
 
 
 def test_a_child_does_not_count_in_the_span_of_its_parent() -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextvars
 import time
+from collections.abc import Sequence
 from typing import Any
 
 from agentflow.budget import CURRENT_METER
@@ -75,12 +76,10 @@ class ApplicationContext:
     Attributes:
         sequence_id: The step; None when it is the application's own context and nothing has run.
         action_name: The action that runs, None outside of one.
-        usages: What model calls of this step have used so far.
-        calls: The same of its own calls only, without those of children, each with when it ended (seconds since 1970).
     """
 
-    usages: tuple[Usage, ...] = ()
-    calls: tuple[tuple[float, Usage], ...] = ()
+    _usages: Sequence[Usage] = ()
+    _calls: Sequence[tuple[float, Usage]] = ()
     _tokens: tuple[contextvars.Token[Any], ...] = ()
     _span_count: int = 0
 
@@ -151,10 +150,20 @@ class ApplicationContext:
         current = current_step()
         return current if isinstance(current, ApplicationContext) else None
 
+    @property
+    def usages(self) -> tuple[Usage, ...]:
+        """What model calls of this step have used so far, and each of its children."""
+        return tuple(self._usages)
+
+    @property
+    def calls(self) -> tuple[tuple[float, Usage], ...]:
+        """The same of its own calls only, each with when it ended (seconds since 1970)."""
+        return tuple(self._calls)
+
     def record_usage(self, usage: Usage) -> None:
-        """Count a model call as part of this step."""
-        self.usages = (*self.usages, usage)
-        self.calls = (*self.calls, (time.time(), usage))
+        """Count a model call as part of this step; several threads of it may do so at once."""
+        self._keep("_usages", usage)
+        self._keep("_calls", (time.time(), usage))
         meter = CURRENT_METER.get()
         if meter is not None:
             meter.count(usage)
@@ -167,7 +176,11 @@ class ApplicationContext:
     def include_usage(self, usage: Usage) -> None:
         """Count what a child used as part of this step; it was metered when the child's calls were made."""
         if usage.attempts:
-            self.usages = (*self.usages, usage)
+            self._keep("_usages", usage)
+
+    def _keep(self, name: str, fact: object) -> None:
+        """Append to a list that is made when it is first needed: most steps ask no model. Both are atomic."""
+        vars(self).setdefault(name, []).append(fact)
 
     def __enter__(self) -> ApplicationContext:
         self._tokens = (*self._tokens, CURRENT_STEP.set(self))

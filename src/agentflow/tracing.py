@@ -72,9 +72,17 @@ class ActionSpanTracer:
         """Record attributes on this span."""
         run_blocking(self._factory.tell_attributes(BLOCKING, attributes, self.span))
 
+    async def alog_attributes(self, **attributes: Any) -> None:
+        """The async twin of `log_attributes`, for where a hook is async."""
+        await self._factory.tell_attributes(ASYNC, attributes, self.span)
+
     def log_attribute(self, key: str, value: Any) -> None:
         """Record one attribute on this span."""
         self.log_attributes(**{key: value})
+
+    async def alog_attribute(self, key: str, value: Any) -> None:
+        """The async twin of `log_attribute`."""
+        await self.alog_attributes(**{key: value})
 
     async def _open(self, runtime: Runtime) -> None:
         self.span = self._factory.new_span(self._name, _current.get())
@@ -101,9 +109,17 @@ class TracerFactory:
         """Record attributes on the step itself, or on the span that is open."""
         run_blocking(self.tell_attributes(BLOCKING, attributes, _current.get()))
 
+    async def alog_attributes(self, **attributes: Any) -> None:
+        """The async twin of `log_attributes`, for where a hook is async."""
+        await self.tell_attributes(ASYNC, attributes, _current.get())
+
     def log_attribute(self, key: str, value: Any) -> None:
         """Record one attribute on the step itself, or on the span that is open."""
         self.log_attributes(**{key: value})
+
+    async def alog_attribute(self, key: str, value: Any) -> None:
+        """The async twin of `log_attribute`."""
+        await self.alog_attributes(**{key: value})
 
     def new_span(self, name: str, parent: ActionSpan | None) -> ActionSpan:
         """A span below `parent`, numbered in order."""

@@ -151,6 +151,8 @@ def test_a_judge_ranks_the_answers_of_each_prompt(drive: Driver) -> None:
         done = compared(drive, ["one", "two"], [GPT, CLAUDE], judge="gpt-4o")
     assert [(CLAUDE, GPT)] * 2 == [verdict.ranking for verdict in done.verdicts]
     assert f"{CLAUDE} is right, answer 9 is not there." == done.verdicts[0].reason
+    paid = [each.cost for each in (*done.cells, *done.verdicts)]
+    assert (6, pytest.approx(sum(filter(None, paid)))) == (len(list(filter(None, paid))), done.cost)
     questions = [request for request in llm.requests if request.model == "gpt-4o"]
     asked = next(request.prompt for request in questions if "## Prompt\none" in request.prompt)
     assert (2, True) == (len(questions), "### answer 1\ngpt-4o-mini on one" in asked)

@@ -68,6 +68,8 @@ def test_rows_are_prompts_and_columns_are_models() -> None:
 def test_the_cost_is_that_of_the_cells_whose_price_is_known() -> None:
     assert pytest.approx(0.000125) == DONE.cost
     assert None is Comparison(("p",), ("m",), (Cell("p", "m"),)).cost
+    verdicts = (Verdict("p", ("m",), "it is best", 0.5), Verdict("q", ("m",), "no price is known"))
+    assert 0.75 == Comparison(("p",), ("m",), (Cell("p", "m", cost=0.25),), verdicts).cost
 
 
 def test_markdown_is_one_line_a_row_with_as_many_cells() -> None:
@@ -91,7 +93,8 @@ def test_json_is_everything_as_it_is() -> None:
     assert ([EVIL, "two"], ["m|1", "[m2]"]) == (read["prompts"], read["models"])
     assert [EVIL, "plain", "", "fine"] == [cell["text"] for cell in read["cells"]]
     assert (None, FAILED.error) == (read["cells"][0]["error"], read["cells"][2]["error"])
-    assert {"prompt": "two", "ranking": ["[m2]"], "reason": "There was nothing to compare."} == read["verdicts"][1]
+    verdict = {"prompt": "two", "ranking": ["[m2]"], "reason": "There was nothing to compare.", "cost": None}
+    assert verdict == read["verdicts"][1]
 
 
 def test_html_is_one_page_that_loads_and_runs_nothing() -> None:

@@ -156,9 +156,8 @@ class _Asking:
             except ProviderError as error:
                 return Verdict(prompt, (), f"The judge failed: {error}")
             models = {name: cell.model for name, cell in answers.items()}
-            return Verdict(
-                prompt, tuple(models[name] for name in done.value.best_first), _told(done.value.reason, models)
-            )
+            ranking = tuple(models[name] for name in done.value.best_first)
+            return Verdict(prompt, ranking, _told(done.value.reason, models), done.usage.cost)
 
         return ask
 

@@ -58,11 +58,13 @@ class Verdict:
         prompt: The prompt.
         ranking: The models, best first; those that failed are not in it.
         reason: Why, in the judge's words; why there is no ranking, if there is none.
+        cost: US dollars that the judge took, None when no price is known or it was not asked.
     """
 
     prompt: str
     ranking: tuple[str, ...]
     reason: str
+    cost: float | None = None
 
     @property
     def text(self) -> str:
@@ -105,8 +107,9 @@ class Comparison:
 
     @property
     def cost(self) -> float | None:
-        """US dollars of all cells whose price is known; None when none is."""
-        known = [cell.cost for cell in self.cells if cell.cost is not None]
+        """US dollars of everything whose price is known, the judge's verdicts included; None when nothing's is."""
+        costs = [cell.cost for cell in self.cells] + [verdict.cost for verdict in self.verdicts]
+        known = [cost for cost in costs if cost is not None]
         return sum(known) if known else None
 
     def table(self) -> Table:
