@@ -44,6 +44,7 @@ torture: $(VENV)/.installed  ## Crash, race, cancel and starve saved runs in eve
 
 # `coverage run` and not pytest's plugin: pytest loads agentflow's own plugin, and agentflow with it, before that begins.
 test: $(VENV)/.installed  ## Run every test, with coverage
+	@.ci/install-browser >/dev/null || echo "There is no browser: the tests of pages will fail." >&2
 	@$(BIN)/coverage run -m pytest $(PYTEST_OPTIONS)
 	@$(BIN)/coverage report
 
