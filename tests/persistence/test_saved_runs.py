@@ -78,6 +78,29 @@ def test_the_history_says_what_each_step_changed(drive: Driver, persister: Persi
     assert ["count"] == [decision.source for decision in found[2].decisions]
 
 
+def test_a_fork_of_a_fork_where_that_began_goes_on_as_that_did(drive: Driver, persister: Persister) -> None:
+    drive.step(drive.build(builder(persister)))
+    persister.fork("a", "b", 0, "p")
+    drive.step(drive.build(builder(persister, "b")))
+    persister.fork("b", "c", 0, "p")
+    for app_id in ("b", "c"):
+        found = persister.load("p", app_id, 0)
+        assert found is not None
+        assert ("count", 1) == (found["position"], found["state"]["n"])
+    assert "note" == drive.next_action(drive.build(builder(persister, "c"))).name
+
+
+def test_one_that_was_made_anew_under_the_same_id_is_taken_for_another(drive: Driver, persister: Persister) -> None:
+    old = drive.build(builder(persister))
+    drive.step(old)
+    persister.delete("a", "p")
+    new = drive.build(builder(persister))
+    drive.do(new, "update_state", new.state.update(n=100))
+    drive.step(new)
+    drive.run(old, halt_after="note")
+    assert ({"n": 101, "log": ["n is 101"]}, 1) == (old.state.get_all(), old.sequence_id)
+
+
 def test_who_comes_second_is_told_before_the_action_runs(drive: Driver, persister: Persister) -> None:
     first, second = drive.build(builder(persister)), drive.build(builder(persister))
     drive.run(first, halt_after="count")

@@ -121,9 +121,9 @@ class Journal:
 
     def _must_reload(self, before: Head | None, head: Head, progress: Progress) -> bool:
         """Whether others did anything since; a choice or a change at the same step is simply taken over."""
-        if self._stale or before is None or head.sequence_id != progress.sequence_id:
+        if self._stale or before is None or head.created_at != before.created_at:  # another one under the same id
             return True
-        return head.mark.position != self._ledger.position
+        return (head.sequence_id, head.mark.position) != (progress.sequence_id, self._ledger.position)
 
     async def _claimed(self, progress: Progress, runtime: Runtime, owner: str) -> Head:
         terms, head = self.terms, self._head

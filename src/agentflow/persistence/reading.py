@@ -131,6 +131,21 @@ def amendment(position: Mapping[str, Any]) -> StateDelta:
 _MARK = -99  # in the place of a step's number
 
 
+_BEGUN = "begun_at"
+
+
+def _begun(serde: Serde, key: Key, row: Row) -> dict[str, Any]:
+    """Where a fork stood when it was made, from its first row; empty for any other row.
+
+    Raises:
+        CorruptRecord: It is damaged.
+    """
+    if row.action is not None:
+        return {}
+    check(key, row)
+    return dict(decode_facts(serde, key, row.sequence_id, row.facts).get(_BEGUN) or {})
+
+
 def loaded(persister: Persister, key: Key, number: int | None) -> Loaded | None:
     """What `Persister.load` gives."""
     head = persister.head(key)
@@ -138,7 +153,9 @@ def loaded(persister: Persister, key: Key, number: int | None) -> Loaded | None:
         return None
     upto = head.sequence_id if number is None else number
     found = restore(persister, key, upto)
-    position = position_of(persister.serde, head) if upto == head.sequence_id else {}
+    position = (
+        position_of(persister.serde, head) if upto == head.sequence_id else _begun(persister.serde, key, found.row)
+    )
     apply(amendment(position), found.values)
     return {
         "partition_key": head.partition_key,
@@ -197,10 +214,11 @@ def forked(persister: Persister, source: Key, number: int | None, new: Key) -> B
     if at != head.sequence_id:
         entry = position_of(serde, head).get("entry")
         position = {"prior": rows[-1].action, "entry": entry, "next": None if rows[-1].action else entry}
+        position |= _begun(serde, source, rows[-1])
     delta, blobs = encode_change(serde, new, at, amendment(position))  # what was changed from outside is in no row yet
-    row = sealed_row(at, None, delta, None, encode_facts(serde, new, at, {}), blobs)
     for passing in ("amended", "intent"):
         position.pop(passing, None)
+    row = sealed_row(at, None, delta, None, encode_facts(serde, new, at, {_BEGUN: position}), blobs)
     mark = Mark(encode_position(serde, new, position), "ready")
     return Birth(row, mark, Pointer(source, at), None, head.graph, blobs)
 
