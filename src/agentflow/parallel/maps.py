@@ -51,6 +51,7 @@ class TaskBasedParallelAction(Action):
     track: bool = True
     persist: bool = True
     plan: Plan = Plan()
+    _inherits_tracker: bool = True
 
     def __init__(
         self,
@@ -73,6 +74,7 @@ class TaskBasedParallelAction(Action):
             written = cls.__dict__.get(name)
             if inspect.isfunction(written):
                 setattr(cls, name, adapted(written))
+        cls._inherits_tracker = cls.tracker is TaskBasedParallelAction.tracker
 
     # -- what users write
 
@@ -136,7 +138,7 @@ class TaskBasedParallelAction(Action):
         if not isinstance(task, SubGraphTask):
             raise ResultError(f"tasks() of '{self.name}' yielded a {type(task).__name__}: yield a SubGraphTask.")
         task.state = first_state(task, f"tasks() of '{self.name}'")
-        if task.tracker == "cascade":
+        if task.tracker == "cascade" and not (self.track and self._inherits_tracker):
             task.tracker = self.tracker(**wanted(self.tracker, context=context)) if self.track else None
         return task
 
@@ -182,7 +184,7 @@ class MapActionsAndStates(TaskBasedParallelAction):
         for row, (given, more) in enumerate(with_inputs(action) for action in found_actions):
             runnable = RunnableGraph.create(given)
             for column, (child_state, own) in enumerate(pairs):
-                task = SubGraphTask(runnable, {**more, **own}, child_state, key=f"{row}-{column}")
+                task = SubGraphTask(runnable, {**more, **own} if more else own, child_state, key=f"{row}-{column}")
                 tasks.append(self._settled(task, context))
         return tasks
 
@@ -271,7 +273,7 @@ class _MapReduce(MapActionsAndStates):
 
     def states(self, state: State[Any], inputs: Mapping[str, Any]) -> Iterable[Any]:
         made = [state] if self._states is None else called(self._states, state=state, inputs=inputs)
-        return ((*with_inputs(given)[:1], {**inputs, **with_inputs(given)[1]}) for given in made)
+        return [(start, {**inputs, **own}) for start, own in map(with_inputs, made)] if inputs else made
 
     def reduce(self, state: State[Any], states: Iterable[State[Any]]) -> State[Any]:
         return self._reducer(state, states)

@@ -16,7 +16,8 @@ from agentflow.engine.streams import StreamedStep
 from agentflow.errors import BuildError, RunError, did_you_mean
 from agentflow.nursery import Cancelled, Emit, Stop
 from agentflow.nursery.merged import Merged
-from agentflow.parallel.running import MAX_CONCURRENCY, Child, first_state, key_of
+from agentflow.parallel.child import Child, Family
+from agentflow.parallel.running import MAX_CONCURRENCY, first_state, key_of
 from agentflow.parallel.tasks import SubGraphTask
 from agentflow.runtime import ASYNC, BLOCKING, Runtime, each
 
@@ -36,9 +37,10 @@ class TaskStream:
         self, tasks: Iterable[SubGraphTask], context: ApplicationContext, runtime: Runtime, max_concurrency: int
     ) -> None:
         self._children = []
+        family = Family(context, runtime)
         for position, task in enumerate(tasks):
             task.state = first_state(task, "a task")
-            self._children.append(Child(task, key_of(task, position), context, runtime, None))
+            self._children.append(Child(task, key_of(task, position), family))
         self._keys = [child.key for child in self._children]
         self._merged = Merged(self._jobs, max_concurrency)
 

@@ -13,7 +13,8 @@ from agentflow.context import ApplicationContext
 from agentflow.errors import BuildError, RunError
 from agentflow.graph import Graph
 from agentflow.nursery import Stop
-from agentflow.parallel.running import Child, kept, remember
+from agentflow.parallel.child import Child, Family
+from agentflow.parallel.running import kept, remember
 from agentflow.parallel.tasks import RunnableGraph, SubGraphTask
 from agentflow.runtime import Runtime, current_step
 from agentflow.signatures import Parameters
@@ -93,7 +94,7 @@ class Subgraph(Action):
             raise RunError(f"subgraph '{self.name}' has no running step to be part of: run it in an application.")
         start: State[Any] = State({own: state[key] for own, key in self.taken.items() if key in state})
         task = SubGraphTask(self.runnable, inputs, start, tracker=self._tracker, key=self.name)
-        child = Child(task, self.name, context, runtime, None)
+        child = Child(task, self.name, Family(context, runtime))
         outcome = kept(child)
         if outcome is None:
             try:

@@ -6,13 +6,11 @@ What must not live here: running many of them (`running.py`).
 from __future__ import annotations
 
 import functools
-import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from agentflow.actions import Action
-from agentflow.context import ApplicationContext
 from agentflow.engine.rules import Halts, halts
 from agentflow.errors import BuildError, UnknownNameError, did_you_mean
 from agentflow.graph import Graph, as_action
@@ -108,12 +106,6 @@ class SubGraphTask:
         """What it runs."""
         assert isinstance(self.graph, RunnableGraph)
         return self.graph
-
-
-def child_id(context: ApplicationContext, key: str) -> str:
-    """The id of a child: the same on a retry of the step, new on the next visit."""
-    text = "\x00".join((context.partition_key or "", context.app_id, str(context.sequence_id), key))
-    return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
 def bind_from_state(action: Action | Callable[..., Any], **inputs: str) -> Callable[[State[Any]], Action]:

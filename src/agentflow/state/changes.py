@@ -11,9 +11,9 @@ from typing import Any
 
 from agentflow.errors import ResultError
 from agentflow.facts import Fact
-from agentflow.state.declared import InheritedTyping, Scope
+from agentflow.state.declared import InheritedTyping, Scope, TypingSystem
 from agentflow.state.log import Log
-from agentflow.state.mapping import State, blank
+from agentflow.state.mapping import State, blank, written_keys
 
 
 class StateDelta(Fact):
@@ -36,6 +36,21 @@ def child_view(state: State[Any], scope: Scope) -> State[Any]:
     new = view(state, scope)
     if new._typing is not None and not isinstance(new._typing, InheritedTyping):
         new._typing = InheritedTyping(new._typing)
+    return new
+
+
+def independent(state: State[Any], typing: TypingSystem | None) -> State[Any]:
+    """The values that may be read in this state as a state of their own, for a child to start from."""
+    if typing is not None:
+        return State(state.get_all(), typing)
+    values, scope = state._values, state._scope
+    if scope is not None and not scope.reads.issuperset(values):
+        readable = scope.reads | written_keys(state)
+        values = {key: value for key, value in values.items() if key in readable}
+    if Log in map(type, values.values()):  # the right to grow it stays where it is
+        values = {key: value.items() if value.__class__ is Log else value for key, value in values.items()}
+    new: State[Any] = blank(State)
+    new._values, new._operations, new._scope, new._typing = values, None, None, None
     return new
 
 

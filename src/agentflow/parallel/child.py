@@ -1,0 +1,200 @@
+"""Child: one task on its way, an application of its own below the running step; Family: what siblings share.
+
+What must not live here: running many of them (`running.py`).
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import time
+from collections.abc import Callable
+from typing import Any
+
+from agentflow.budget import CURRENT_METER
+from agentflow.context import ApplicationContext, Identity, ParentPointer
+from agentflow.engine import rules
+from agentflow.engine.created import tell_created
+from agentflow.engine.machine import Machine
+from agentflow.engine.run import Run
+from agentflow.errors import ActionTimeoutError
+from agentflow.hooks import NO_HOOKS, ExecuteMethod, HookSet
+from agentflow.nursery import Stop
+from agentflow.parallel.outcomes import Outcome
+from agentflow.parallel.portable import Parcel, run_parcel
+from agentflow.parallel.saved import journal_for, saving_for, was_finished
+from agentflow.parallel.tasks import SubGraphTask
+from agentflow.persistence.failpoints import reach
+from agentflow.runtime import BLOCKING, Runtime
+from agentflow.usage import NOTHING, Usage, total
+
+
+class Family:
+    """What the children of one step have in common, worked out once for all of them.
+
+    Args:
+        context: The step they belong to.
+        runtime: How they are run.
+        timeout: The longest each may take, in seconds, unless its task says otherwise.
+    """
+
+    __slots__ = ("_hooks", "_prefix", "context", "method", "parent", "runtime", "timeout")
+
+    def __init__(self, context: ApplicationContext, runtime: Runtime, timeout: float | None = None) -> None:
+        self.context: ApplicationContext = context
+        self.runtime: Runtime = runtime
+        self.timeout: float | None = timeout
+        self.method: ExecuteMethod = ExecuteMethod.run if runtime is BLOCKING else ExecuteMethod.arun
+        self.parent: ParentPointer = ParentPointer(context.app_id, context.partition_key, context.sequence_id)
+        named = (context.partition_key or "", context.app_id, str(context.sequence_id), "")
+        self._prefix = hashlib.sha256("\x00".join(named).encode())
+        self._hooks: tuple[Any, HookSet] = (None, hooks_for(None, context))
+
+    def id_of(self, key: str) -> str:
+        """The id of the child of that key: the same on a retry of the step, new on the next visit."""
+        named = self._prefix.copy()
+        named.update(key.encode())
+        return named.hexdigest()[:32]
+
+    def hooks(self, tracker: Any) -> HookSet:
+        """What observes a child with this tracker; siblings with the same one share it."""
+        if self._hooks[0] is not tracker:
+            self._hooks = tracker, hooks_for(tracker, self.context)
+        return self._hooks[1]
+
+
+class Child:
+    """One task on its way: what it is, and how long it took."""
+
+    __slots__ = ("_machine", "app_id", "family", "key", "runtime", "started", "task", "timeout")
+
+    def __init__(self, task: SubGraphTask, key: str, family: Family) -> None:
+        self.task: SubGraphTask = task
+        self.key: str = key
+        self.family: Family = family
+        self.runtime: Runtime = family.runtime
+        self.timeout: float | None = family.timeout if task.timeout is None else task.timeout
+        self.app_id: str = task.application_id or family.id_of(key)
+        self.started: float = 0.0
+        self._machine: Machine | None = None
+
+    @property
+    def context(self) -> ApplicationContext:
+        """The step it belongs to."""
+        return self.family.context
+
+    async def flow(self, index: int, stop: Stop) -> Outcome:
+        """Run the child to its end.
+
+        Raises:
+            ActionTimeoutError: It took too long.
+        """
+        self.started = time.perf_counter()
+        alone = self.runtime is not BLOCKING and self.timeout is None and CURRENT_METER.get() is None
+        run = self.run(None if alone else self.check(index, stop))  # a task that is to stop is cancelled
+        machine = run.machine
+        reach("before-child")
+        if machine.journal is not None and await was_finished(machine, self.runtime, run.halts):
+            return self.outcome()
+        if machine.identity.hooks.post_application_create:
+            await tell_created(machine, self.runtime)
+        if self.timeout is None:
+            await run.to_end()
+        else:
+            await self._in_time(run, self.timeout)
+        reach("after-child")
+        return self.outcome()
+
+    async def _in_time(self, run: Run, limit: float) -> None:
+        if self.runtime is BLOCKING:
+            await run.to_end()
+        else:
+            try:
+                await self.runtime.within(limit, run.to_end())
+            except ActionTimeoutError:
+                raise self._too_late() from None
+        if self.duration > limit:
+            raise self._too_late()
+
+    def run(self, check: Callable[[], None] | None = None) -> Run:
+        """The run of a new application for this child."""
+        task = self.task
+        runnable = task.runnable
+        machine = self._machine = self.machine()
+        inputs = rules.checked_inputs(runnable.graph, task.inputs)
+        return Run(machine, self.runtime, self.family.method, runnable.halts, inputs, None, check)
+
+    def machine(self) -> Machine:
+        """The new application's machine, with what it inherits from its parent."""
+        family, task, runnable = self.family, self.task, self.task.runnable
+        parent = family.context
+        tracker = parent.tracker if task.tracker == "cascade" else task.tracker
+        identity = Identity(
+            self.app_id,
+            parent.partition_key,
+            None,
+            family.parent,
+            family.hooks(tracker),
+            tracker,
+            parent.parallel_executor_factory,
+            saving_for(task, parent),
+            parent.finished,
+        )
+        machine = Machine(runnable.graph, task.state, runnable.entrypoint, identity)
+        if identity.saving is not None:
+            machine.journal = journal_for(identity, task)
+        return machine
+
+    def outcome(self, error: BaseException | None = None, cancelled: bool = False) -> Outcome:
+        """How it ended: well, or with that error."""
+        state = self._machine.state if self._machine is not None and error is None else None
+        return Outcome(self.key, self.app_id, state, error, self.usage, self.duration, cancelled)
+
+    def portable(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:
+        """The same for an executor that pickles what it runs."""
+        self.started = time.perf_counter()
+        task = self.task
+        parcel = Parcel(
+            self.key, self.app_id, task.runnable, task.state.get_all(), dict(task.inputs), self.family.parent
+        )
+        return run_parcel, (parcel,)
+
+    @property
+    def usage(self) -> Usage:
+        """What its model calls have used so far."""
+        used = None if self._machine is None else self._machine.usage_by_action
+        return total(used.values()) if used else NOTHING
+
+    @property
+    def duration(self) -> float:
+        """Seconds since it started, 0 if it has not."""
+        return time.perf_counter() - self.started if self.started else 0.0
+
+    def check(self, index: int, stop: Stop) -> Callable[[], None]:
+        """What a child asks between its steps: whether it is to stop, is too late, or has used up the run's budget."""
+        meter = CURRENT_METER.get()
+        if meter is None and self.timeout is None:
+            return functools.partial(stop.check, index)
+
+        def check() -> None:
+            stop.check(index)
+            if meter is not None:
+                meter.check()
+            if self.timeout is not None and self.duration > self.timeout:
+                raise self._too_late()
+
+        return check
+
+    def _too_late(self) -> ActionTimeoutError:
+        return ActionTimeoutError(
+            f"the task {self.key!r} took longer than its {self.timeout:g} seconds: raise its timeout or make it faster."
+        )
+
+
+def hooks_for(tracker: Any, parent: ApplicationContext) -> HookSet:
+    """What observes a child: its tracker, and those hooks of its parent that go along to children."""
+    others = (hook for hook in parent.hooks.cascading if hook is not tracker)
+    wanted = *(() if tracker is None else (tracker,)), *others
+    if not wanted:
+        return NO_HOOKS
+    return parent.hooks if parent.hooks.hooks == wanted else HookSet(wanted)
