@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from agentflow import END, ApplicationBuilder, Select, State, action, when
+from agentflow import END, ApplicationBuilder, Select, State, action, streaming_action, when
 from agentflow.errors import (
     BuildError,
     BusyError,
@@ -510,6 +510,41 @@ def test_it_can_begin_at_the_entrypoint_with_the_saved_state(drive: Driver, pers
         assert (1, 0, "count") == (app.state["n"], app.sequence_id, drive.next_action(app).name)
     drive.step(app)
     assert (2, 1) == (app.state["n"], app.sequence_id)
+
+
+# -- streams
+
+
+@streaming_action(reads=["n"], writes=["n"])
+def spell(state: State) -> Any:
+    yield {"piece": "a"}, None
+    yield {"piece": "b"}, None
+    yield {"n": state["n"] + 1}, state.update(n=state["n"] + 1)
+
+
+def streaming(persister: Persister) -> ApplicationBuilder:
+    made = ApplicationBuilder().with_actions(spell).with_transitions(("spell", "spell")).with_identifiers(app_id="one")
+    made.with_state_persister(persister)
+    return made.initialize_from(persister, default_state={"n": 0}, default_entrypoint="spell")
+
+
+def test_a_stream_is_committed_at_its_end(drive: Driver, persister: Persister) -> None:
+    _, items, _, _ = drive.stream_result(drive.build(streaming(persister)), halt_after="spell")
+    again = drive.build(streaming(persister))
+    assert (2, 1, 0) == (len(items), again.state["n"], again.sequence_id)
+    assert persister.history("one")[-1].duration < 5
+
+
+@pytest.mark.parametrize("taken", [0, 1])
+def test_a_stream_that_is_left_commits_nothing_and_lets_others_run(persister: Persister, taken: int) -> None:
+    _, items = streaming(persister).build().stream_result(halt_after="spell")
+    with items:
+        for _ in range(taken):
+            next(iter(items))
+    other = streaming(persister).build()
+    assert (0, None) == (other.state["n"], other.sequence_id)
+    other.stream_result(halt_after="spell")[1].get()
+    assert (1, 0) == (other.state["n"], other.sequence_id)
 
 
 # -- fast runs

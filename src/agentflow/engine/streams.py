@@ -46,6 +46,8 @@ class StreamedStep:
             if self.machine.identity.hooks.pre_run_step:
                 await steps.announce(self.machine, self.runtime, self.contract, self.context, bound)
             await self._tell("pre_start_stream")
+            if self.machine.journal is not None:
+                await self.machine.journal.begin()
             assert isinstance(self.action, StreamingAction | StreamingFunctionAction)
             self.pieces = self.inside.run(self.action.open, self.given, bound)
         except BaseException as error:
@@ -88,6 +90,8 @@ class StreamedStep:
     def abandon(self) -> None:
         """Let go of a step nobody has read from."""
         self.machine.fail(GeneratorExit())
+        if self.machine.journal is not None:
+            self.machine.journal.abandon()
         self.machine.release()
 
     async def _failed(self, error: BaseException) -> None:

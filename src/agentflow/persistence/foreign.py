@@ -82,6 +82,9 @@ class ForeignJournal:
     async def close(self, progress: Progress, runtime: Runtime, status: str) -> None:
         """The run is over; such a store is not told."""
 
+    def abandon(self) -> None:
+        """The run is over; such a store is not told."""
+
     async def _save(
         self, progress: Progress, runtime: Runtime, number: int, name: str, state: State[Any], status: str
     ) -> None:

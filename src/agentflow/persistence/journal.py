@@ -146,13 +146,7 @@ class Journal:
             pause = min(pause * 2, 0.25)
 
     async def reload(self, progress: Progress, runtime: Runtime) -> None:
-        """Take the newest state from the store.
-
-        Raises:
-            ConflictError: The application is not there any more.
-            CorruptRecord: It is damaged.
-            GraphMismatch: It does not fit the graph.
-        """
+        """Take the newest state from the store; it may be gone, damaged, or not fit the graph."""
         resumed = await self._store(runtime, self._read)
         put(resumed, progress, Fit(self.fit.migrations, self.fit.upgrade_state))
         self.took(resumed)
@@ -187,6 +181,13 @@ class Journal:
         finally:
             self._let_go()
 
+    def abandon(self) -> None:
+        """Let others run the application at once, wherever this is called from."""
+        if self._owner and self._head is not None:
+            with contextlib.suppress(StoreError):
+                self.persister.release(self.key, self._head.epoch)
+            self._let_go()
+
     def _let_go(self) -> None:
         leases.drop(self)
         lets_go(self._owner)
@@ -199,11 +200,7 @@ class Journal:
         self._started = time.perf_counter()
 
     async def noted(self, progress: Progress, runtime: Runtime, what: str = "decision") -> None:
-        """Save where the application stands: a choice that was made, an intent, a change from outside.
-
-        Raises:
-            ConflictError: Somebody else has taken the application over.
-        """
+        """Save where the application stands: a choice that was made, an intent, a change from outside."""
         reach(f"before-{what}")
         await self._note(progress, runtime, "ready", failed=False)
         reach(f"after-{what}")
