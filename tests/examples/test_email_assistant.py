@@ -7,6 +7,7 @@ import json
 import os
 import pty
 import select
+import signal
 import subprocess
 import sys
 import termios
@@ -142,6 +143,7 @@ def test_without_a_terminal_a_scripted_person_takes_part() -> None:
 def _own_the_terminal() -> None:
     os.setsid()
     fcntl.ioctl(0, termios.TIOCSCTTY, 0)  # so that Ctrl-C is a signal to the program
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # which it is not for what a shell has put in the background
 
 
 class Terminal:
