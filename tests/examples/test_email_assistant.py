@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import io
 import json
 import os
 import pty
@@ -14,6 +15,7 @@ import termios
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -21,6 +23,7 @@ from typing import Any
 import pytest
 
 from agentflow import Application
+from agentflow.cli import main
 from agentflow.testing import ScriptedProvider
 from tests.drivers import Driver
 
@@ -128,16 +131,6 @@ def test_the_draft_is_streamed(llm: ScriptedProvider) -> None:
 
 def program(*arguments: str) -> list[str]:
     return [sys.executable, "-m", "agentflow.cli", "demo", "email-assistant", *arguments]
-
-
-def test_without_a_terminal_a_scripted_person_takes_part() -> None:
-    done = subprocess.run(
-        program(), env=OFFLINE, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60, check=False
-    )
-    assert (0, "") == (done.returncode, done.stderr)
-    assert "No key is set: the provider is scripted, nothing leaves this machine." == done.stdout.splitlines()[0]
-    assert "-> determine_clarifications (LLMDecider(gpt-4o-mini)" in done.stdout
-    assert "final:" in done.stdout
 
 
 def _own_the_terminal() -> None:
@@ -249,16 +242,43 @@ class LocalServer(BaseHTTPRequestHandler):
         """Say nothing."""
 
 
-def test_a_server_of_ones_own_is_asked_for_everything() -> None:
-    with ThreadingHTTPServer(("127.0.0.1", 0), LocalServer) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        done = subprocess.run(
-            program("--model", "openai/tiny", "--api-base", f"http://127.0.0.1:{server.server_port}/v1"),
-            env=OFFLINE, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60, check=False,
-        )  # fmt: skip
+@contextmanager
+def serving(handler: type[BaseHTTPRequestHandler]) -> Iterator[list[str]]:
+    """The arguments that name a server of one's own."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
+        thread.start()
+        yield ["--model", "openai/tiny", "--api-base", f"http://127.0.0.1:{server.server_port}/v1"]
         server.shutdown()
-    assert (0, "Model: openai/tiny") == (done.returncode, done.stdout.splitlines()[0]), done.stderr
-    assert "A draft from my own server." in done.stdout
+        thread.join()
+
+
+@pytest.fixture
+def no_key_and_no_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    for key in [key for key in os.environ if key.endswith("_API_KEY")]:
+        monkeypatch.delenv(key)
+    monkeypatch.setattr(sys, "stdin", io.StringIO())
+
+
+def test_without_a_terminal_a_scripted_person_takes_part(
+    no_key_and_no_terminal: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert 0 == main(["demo", "email-assistant"])
+    shown, told = capsys.readouterr()
+    assert "" == told
+    assert "No key is set: the provider is scripted, nothing leaves this machine." == shown.splitlines()[0]
+    assert "-> determine_clarifications (LLMDecider(gpt-4o-mini)" in shown
+    assert "final:" in shown
+
+
+def test_a_server_of_ones_own_is_asked_for_everything(
+    no_key_and_no_terminal: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with serving(LocalServer) as arguments:
+        assert 0 == main(["demo", "email-assistant", *arguments])
+    shown = capsys.readouterr().out
+    assert "Model: openai/tiny" == shown.splitlines()[0]
+    assert "A draft from my own server." in shown
 
 
 class RefusingServer(LocalServer):
@@ -271,14 +291,11 @@ class RefusingServer(LocalServer):
         self.end_headers()
 
 
-def test_a_provider_that_fails_is_one_readable_sentence() -> None:
-    with ThreadingHTTPServer(("127.0.0.1", 0), RefusingServer) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        done = subprocess.run(
-            program("--model", "openai/tiny", "--api-base", f"http://127.0.0.1:{server.server_port}/v1"),
-            env=OFFLINE, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60, check=False,
-        )  # fmt: skip
-        server.shutdown()
-    assert 1 == done.returncode
-    assert done.stderr.strip().startswith("That did not work: ")
-    assert "Traceback" not in done.stderr
+def test_a_provider_that_fails_is_one_readable_sentence(
+    no_key_and_no_terminal: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with serving(RefusingServer) as arguments:
+        assert 1 == main(["demo", "email-assistant", *arguments])
+    told = capsys.readouterr().err.strip()
+    assert told.startswith("That did not work: ")
+    assert "Traceback" not in told

@@ -59,9 +59,9 @@ def at(scenario: Scenario, model: str, **options: Any) -> dict[str, Any]:
 
 
 def warm_up(server: FaultyServer) -> None:
-    """What litellm and instructor import at their first use takes longer than the time-outs under test."""
+    """What litellm imports at its first use, and at its first failure, takes longer than the time-outs under test."""
     for model in (OPENAI, ANTHROPIC):
         for colour in ("blocking", "waiting"):
-            options = at(server.scenario(), model)
+            options = at(server.scenario("500", 1), model)
             Driver(colour)("structured", Choice, model, "warm up", **options)
             Driver(colour).pieces(lambda verb, model=model, options=options: verb(model, "warm up", **options), [])
