@@ -135,11 +135,15 @@ class PostgresPersister(RelationalPersister):
             ) from error
 
     def _opened(self) -> ConnectionPool[Connection[Any]]:
+        import psycopg
         from psycopg_pool import ConnectionPool
 
         with self._opening:
             if self._pool is None:
-                pool = ConnectionPool(
+                within: dict[str, Any] = {} if "connect_timeout" in self.dsn else {"connect_timeout": int(PATIENCE)}
+                with psycopg.connect(self.dsn, **within) as connection:  # the error of a pool would not say why
+                    self._prepare(connection)
+                self._pool = ConnectionPool(
                     self.dsn,
                     min_size=1,
                     max_size=self.max_connections,
@@ -149,9 +153,6 @@ class PostgresPersister(RelationalPersister):
                     check=ConnectionPool.check_connection,
                     open=True,
                 )
-                with pool.connection() as connection:
-                    self._prepare(connection)
-                self._pool = pool
             return self._pool
 
     def _prepare(self, connection: Connection[Any]) -> None:

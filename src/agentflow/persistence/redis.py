@@ -63,7 +63,7 @@ class RedisPersister(Persister):
 
     def initialize(self) -> None:
         with self._explained():
-            self._connected()
+            self._connected().ping()
 
     def is_initialized(self) -> bool:
         with self._explained():
@@ -200,13 +200,19 @@ class RedisPersister(Persister):
     def _connected(self) -> Redis:
         if self._client is None:
             import redis
+            from redis.backoff import NoBackoff
+            from redis.retry import Retry
 
             client = redis.Redis.from_url(
-                self.url, decode_responses=True, socket_timeout=PATIENCE, encoding_errors="surrogateescape"
+                self.url,
+                decode_responses=True,
+                encoding_errors="surrogateescape",
+                socket_timeout=PATIENCE,
+                retry=Retry(NoBackoff(), 0),  # a commit that is sent twice looks like somebody else's the second time
             )
+            self._look_at_promise(client)
             self._script = client.register_script(_source())
             self._client = client
-            self._look_at_promise(client)
         return self._client
 
     def _look_at_promise(self, client: Redis) -> None:
