@@ -56,14 +56,14 @@ class Identity:
         saving: Any = None,
         finished: dict[str, Any] | None = None,
     ) -> None:
-        self.app_id = app_id
-        self.partition_key = partition_key
-        self.parent_pointer = parent_pointer
-        self.spawning_parent_pointer = spawning_parent_pointer
-        self.hooks = hooks
-        self.tracker = tracker
-        self.parallel_executor_factory = parallel_executor_factory
-        self.saving = saving
+        self.app_id: str = app_id
+        self.partition_key: str | None = partition_key
+        self.parent_pointer: ParentPointer | None = parent_pointer
+        self.spawning_parent_pointer: ParentPointer | None = spawning_parent_pointer
+        self.hooks: HookSet = hooks
+        self.tracker: Any = tracker
+        self.parallel_executor_factory: Any = parallel_executor_factory
+        self.saving: Any = saving
         self.finished: dict[str, Any] = {} if finished is None else finished
 
 

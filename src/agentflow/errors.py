@@ -188,7 +188,7 @@ class HeldError(ConflictError, BusyError):
         seconds: float = 0.0,
     ) -> None:
         super().__init__(message, app_id, sequence_id)
-        self.args = (message, app_id, sequence_id, owner, seconds)
+        self.args: tuple[object, ...] = (message, app_id, sequence_id, owner, seconds)
         self.owner = owner
         self.seconds = seconds
 

@@ -26,7 +26,7 @@ class _FactType(type):
         mcs, name: str, bases: tuple[type, ...], namespace: dict[str, Any], *, kw_only: bool = False
     ) -> _FactType:
         parents = [base for base in bases if isinstance(base, _FactType)]
-        own = tuple(namespace.get("__annotations__", ()))
+        own = tuple(field for field in namespace.get("__annotations__", ()) if not field.startswith("__"))
         fields = (*(field for parent in parents for field in parent._fields), *own)
         defaults = {field: value for parent in parents for field, value in parent._defaults.items()}
         defaults.update((field, namespace.pop(field)) for field in own if field in namespace)
@@ -46,7 +46,7 @@ class _Described:
     __slots__ = ("name",)
 
     def __init__(self, name: str) -> None:
-        self.name = name
+        self.name: str = name
 
     def __get__(self, fact: object, cls: _FactType) -> Any:
         if not cls._described:
@@ -70,8 +70,8 @@ class Fact(metaclass=_FactType):
         Point(x=1, y=0)
     """
 
-    __dataclass_fields__ = _Described("__dataclass_fields__")
-    __signature__ = _Described("__signature__")
+    __dataclass_fields__: Any = _Described("__dataclass_fields__")
+    __signature__: Any = _Described("__signature__")
 
     def __init__(self, *given: Any, **named: Any) -> None:
         cls = type(self)

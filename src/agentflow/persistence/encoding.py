@@ -21,7 +21,8 @@ LARGE = 64 * 1024
 
 Blobs = dict[str, str]
 #: Plain JSON as short text.
-compact = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), check_circular=False).encode
+_encoder = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), check_circular=False)
+compact: Callable[[object], str] = _encoder.encode
 
 
 def encode_change(serde: Serde, key: Key, number: int, change: StateDelta) -> tuple[str, Blobs]:

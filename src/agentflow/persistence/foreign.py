@@ -29,7 +29,7 @@ class ForeignJournal:
     def __init__(self, persister: Any, key: Key) -> None:
         self.persister = persister
         self.key = key
-        self.attempt = 1
+        self.attempt: int = 1
         self._ready = False
 
     async def open(self, progress: Progress, runtime: Runtime) -> None:

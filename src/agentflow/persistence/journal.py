@@ -61,9 +61,9 @@ class Journal:
         self.key = key
         self.terms = terms
         self.typing = typing
-        self.fit = fit or Fit()
+        self.fit: Fit = fit or Fit()
         self.spawn = spawn
-        self.attempt = 1
+        self.attempt: int = 1
         self._beginning = beginning
         self._ledger = Ledger(key, serde, beginning)
         self._head: Head | None = None  # as it was last seen; None before there is one

@@ -35,7 +35,7 @@ class Ledger:
         self.key = key
         self.serde = serde
         self.beginning = beginning
-        self.position = ""
+        self.position: str = ""
         self.error: str | None = None
         self._saved: State[Any] | None = None
         self._amended = False

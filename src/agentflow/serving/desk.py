@@ -146,8 +146,8 @@ class Standing:
     __slots__ = ("finished", "next_name")
 
     def __init__(self, next_name: str | None, finished: bool) -> None:
-        self.next_name = next_name
-        self.finished = finished
+        self.next_name: str | None = next_name
+        self.finished: bool = finished
 
     @classmethod
     async def of(cls, application: Application[Any]) -> Standing:

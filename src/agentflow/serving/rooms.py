@@ -36,7 +36,7 @@ class Room:
     """
 
     def __init__(self) -> None:
-        self.turn = asyncio.Lock()
+        self.turn: asyncio.Lock = asyncio.Lock()
         self.running: asyncio.Task[Any] | None = None
         self.so_far: deque[Event] = deque(maxlen=BEHIND)
         self.visitors = 0

@@ -74,7 +74,7 @@ class Service:
         self.graph = graph
         self.entrypoint = entrypoint
         self.shapes = served
-        self.rooms = Rooms()
+        self.rooms: Rooms = Rooms()
         self._max_steps = max_steps
 
     # -- looking

@@ -9,7 +9,7 @@ import inspect
 import typing
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, ClassVar, Final, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PydanticUserError, StringConstraints, create_model
 from pydantic.errors import PydanticSchemaGenerationError
@@ -40,7 +40,7 @@ Id = Annotated[str, StringConstraints(pattern=ID), AfterValidator(_no_path)]
 class Strict(BaseModel):
     """A body that refuses what it does not know."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
 
 
 class Create(Strict):

@@ -48,7 +48,7 @@ class Recording:
     """
 
     def __init__(self, path: str | Path, *, record: bool = False) -> None:
-        self.path = Path(path)
+        self.path: Path = Path(path)
         self.record = record
         self.requests: list[Request] = []
         self.exchanges: list[Exchange] = []
