@@ -23,7 +23,7 @@ from agentflow.persistence.reading import position_of
 from agentflow.persistence.records import Head, Key
 from agentflow.runtime import ASYNC, BLOCKING, run_blocking
 from agentflow.select.selector import END
-from agentflow.serving import shapes
+from agentflow.serving import shapes, telling
 from agentflow.serving.problems import Refused, explained
 from agentflow.state import TypingSystem
 
@@ -180,7 +180,7 @@ async def view(application: Application[Any], served: shapes.Shapes, running: bo
         "can_run": not (standing.finished or needs_input or asked is not None or status == "running"),
         "choice": None if asked is None else _choice(asked),
         "error": _error(application, head, name) if status in UNWELL else None,
-        "state": shapes.plain(application.state.get_all()),
+        "state": telling.plain(application.state.get_all()),
     }
 
 

@@ -97,6 +97,8 @@ async def on_invalid(request: Request, error: Exception) -> JSONResponse:
 async def on_http(request: Request, error: Exception) -> JSONResponse:
     """FastAPI's handler for what it refuses by itself, such as an unknown path."""
     assert isinstance(error, HTTPException)
+    if error.status_code == 400:  # a body that is not even text is one that does not fit, as any other
+        return JSONResponse({"error": "invalid", "message": "body: it is no JSON."}, 422)
     words = {401: "unauthorized", 404: "not_found", 405: "method_not_allowed"}
-    body = {"error": words.get(error.status_code, "refused"), "message": f"{error.detail}."}
+    body = {"error": words.get(error.status_code, "refused"), "message": f"{str(error.detail).rstrip('.')}."}
     return JSONResponse(body, error.status_code, error.headers)

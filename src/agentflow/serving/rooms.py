@@ -15,7 +15,7 @@ from typing import Any, Final, TypeVar
 
 from agentflow.persistence.records import Key
 from agentflow.select.selector import Decision
-from agentflow.serving import shapes
+from agentflow.serving import telling
 from agentflow.serving.problems import Refused
 
 T = TypeVar("T")
@@ -156,7 +156,7 @@ class Reporter:
     def post_decide(self, *, app_id: str, decision: Decision, **_: Any) -> None:
         """A choice was made."""
         if app_id == self._app_id:  # its children have the same hooks
-            self._room.tell("decision", shapes.decision_of(decision))
+            self._room.tell("decision", telling.decision_of(decision))
 
     def pre_run_step(self, *, app_id: str, sequence_id: int, action: Any, **_: Any) -> None:
         """An action begins."""

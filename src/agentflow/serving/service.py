@@ -17,7 +17,7 @@ from agentflow.errors import DecideError
 from agentflow.graph import Graph
 from agentflow.persistence.records import Head, Key
 from agentflow.runtime import ASYNC
-from agentflow.serving import receipts, shapes
+from agentflow.serving import receipts, shapes, telling
 from agentflow.serving.desk import Desk, Standing, head_of, is_run, step_number, view
 from agentflow.serving.problems import Refused, told
 from agentflow.serving.receipts import Asked, Receipt
@@ -56,7 +56,7 @@ class Write:
         if self.idempotency_key is None:
             return None
         what = f"advance {self.key.app_id} {self.action} {self.target}"
-        body = {"inputs": shapes.plain(dict(self.inputs)), "reason": self.reason}
+        body = {"inputs": telling.plain(dict(self.inputs)), "reason": self.reason}
         return Asked.of(self.key.partition, self.idempotency_key, what, body)
 
 
@@ -114,7 +114,7 @@ class Service:
         """Steps of an application, oldest first."""
         await self.head(key)
         records = await self.desk.store(self.desk.persister.history, key.app_id, key.partition, after, limit + 1)
-        steps = [shapes.step_of(record) for record in records[:limit]]
+        steps = [telling.step_of(record) for record in records[:limit]]
         return {"steps": steps, "next": steps[-1]["sequence_id"] if len(records) > limit else None}
 
     # -- changing
@@ -287,7 +287,7 @@ class Service:
             async for action, container in steps:
                 about = {"sequence_id": step_number(application) + 1, "action": action.name}
                 async for item in container:
-                    room.tell("token", {**about, "item": shapes.plain(item)})
+                    room.tell("token", {**about, "item": telling.plain(item)})
                 await container.get()
                 room.tell("step", {"sequence_id": step_number(application), "action": action.name})
 

@@ -6,6 +6,7 @@ What must not live here: routes, or anything that runs.
 from __future__ import annotations
 
 import inspect
+import types
 import typing
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -13,16 +14,11 @@ from typing import Annotated, Any, ClassVar, Final, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PydanticUserError, StringConstraints, create_model
 from pydantic.errors import PydanticSchemaGenerationError
-from pydantic_core import to_jsonable_python
 
 from agentflow.actions import Action
 from agentflow.errors import BuildError
 from agentflow.graph import Graph
-from agentflow.persistence.records import StepRecord
-from agentflow.redaction import redact
-from agentflow.select.selector import Decision
 from agentflow.state import TypingSystem
-from agentflow.usage import Usage
 
 #: What an id may be: it goes into URLs, logs and file names of whoever reads them.
 ID: Final = r"^[A-Za-z0-9._-]{1,128}$"
@@ -195,12 +191,11 @@ def inputs_of(action: Action) -> type[BaseModel]:
         BuildError: An input is of a type that JSON has no way to write.
     """
     parameters = action.contract.parameters
-    known = _hints(action)
     model = f"{_camel(action.name)}Inputs"
     fields: dict[str, Any] = {}
     for number, name in enumerate((*parameters.required, *parameters.optional)):
         # Under a number and not its name, which may be one that models have for something else, such as `json`.
-        fields[f"input_{number}"] = known.get(name, Any), Field(parameters.defaults.get(name, ...), alias=name)
+        fields[f"input_{number}"] = _type_of(action, name), Field(parameters.defaults.get(name, ...), alias=name)
         try:
             created: type[BaseModel] = create_model(model, __base__=Strict, __doc__=action.description, **fields)
             created.model_json_schema()
@@ -221,14 +216,27 @@ def values_of(body: BaseModel) -> dict[str, Any]:
     }
 
 
-def _hints(action: Action) -> dict[str, Any]:
-    """The types of an action's parameters; what cannot be resolved is left as it was written."""
-    fn = inspect.unwrap(action._entry()[0])
+def _type_of(action: Action, name: str) -> Any:
+    """The type of an input, looked up where the action is defined.
+
+    Raises:
+        BuildError: It is not known there.
+    """
+    written = action.contract.parameters.annotations.get(name)
+    if not isinstance(written, str):
+        return Any if written is None else written
+    fn: Any = inspect.unwrap(action._entry()[0])
+    fn = getattr(fn, "__func__", fn)
+    inner = zip(fn.__code__.co_freevars, fn.__closure__ or (), strict=True) if hasattr(fn, "__code__") else ()
+    known = {**getattr(fn, "__globals__", {}), **{free: cell.cell_contents for free, cell in inner}}
+    alone = types.SimpleNamespace(__annotations__={name: written})
     try:
-        return typing.get_type_hints(fn, include_extras=True)
-    except (NameError, TypeError):
-        given = action.contract.parameters.annotations
-        return {name: kind for name, kind in given.items() if kind is not None and not isinstance(kind, str)}
+        return typing.get_type_hints(alone, known, include_extras=True)[name]
+    except (NameError, TypeError, SyntaxError, AttributeError) as error:
+        raise BuildError(
+            f"the type {written!r} of the input {name!r} of action '{action.name}' cannot be found where the action is "
+            f"defined ({error}): import it there when the program runs, and not for type checkers alone."
+        ) from error
 
 
 def _view_of(taking: tuple[str, ...], typing_system: TypingSystem | None) -> type[BaseModel]:
@@ -259,58 +267,3 @@ def _state_of(typing_system: TypingSystem | None) -> Any:
 
 def _camel(name: str) -> str:
     return "".join(part[:1].upper() + part[1:] for part in name.replace("-", "_").split("_"))
-
-
-def plain(value: Any) -> Any:
-    """A value as JSON has it; what JSON has no form for is told in words, and a `Secret` is not told."""
-    return to_jsonable_python(
-        value, serialize_unknown=True, inf_nan_mode="null", bytes_mode="base64", exclude_none=False
-    )
-
-
-def step_of(record: StepRecord) -> dict[str, Any]:
-    """A step of the history."""
-    return {
-        "sequence_id": record.sequence_id,
-        "action": record.action,
-        "set": plain(dict(record.change.set)),
-        "append": plain({key: list(items) for key, items in record.change.append.items()}),
-        "delete": sorted(record.change.delete),
-        "decisions": [decision_of(each, record.sequence_id) for each in record.decisions],
-        "usage": used(record.usage),
-        "seconds": record.duration,
-        "attempt": record.attempt,
-        "created_at": record.created_at,
-        "problem": record.problem and redact(record.problem),
-    }
-
-
-def decision_of(decision: Decision, sequence_id: int | None = None) -> dict[str, Any]:
-    """A decision; its raw answer is the model's own business."""
-    return {
-        "source": decision.source,
-        "target": decision.target,
-        "targets": list(decision.targets),
-        "decided_by": decision.decided_by,
-        "reason": decision.reason,
-        "confidence": plain(decision.confidence),
-        "tokens": decision.tokens,
-        "cost": decision.cost,
-        "seconds": decision.seconds,
-        "fallback": decision.fallback,
-        "sequence_id": decision.sequence_id if sequence_id is None else sequence_id,
-    }
-
-
-def used(usage: Usage) -> dict[str, Any] | None:
-    """What model calls used; None when there were none."""
-    if not usage.attempts:
-        return None
-    return {
-        "model": usage.model,
-        "input_tokens": usage.input_tokens,
-        "output_tokens": usage.output_tokens,
-        "cost": usage.cost,
-        "seconds": usage.latency,
-        "calls": usage.attempts,
-    }
