@@ -46,7 +46,7 @@ _LOOK: Final[Responses] = {status: _SAID[status] for status in (401, 404, 422, 5
 Accept = Annotated[str, Header(description=f"{STREAM} for what happens as it happens; else the state at the end.")]
 
 
-class Careful(APIRoute):
+class _Careful(APIRoute):
     """A route that answers whatever is raised, so that a server neither shows nor repeats it."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
@@ -66,7 +66,7 @@ class Careful(APIRoute):
 
 def router_of(service: Service) -> APIRouter:
     """Every route."""
-    router = APIRouter(route_class=Careful)
+    router = APIRouter(route_class=_Careful)
     _add_lists(router, service)
     _add_looks(router, service)
     _add_changes(router, service)
