@@ -57,7 +57,7 @@ class Server:
             self._process = None
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """One for all tests that leave it alone."""
     server = Server(tmp_path_factory.mktemp("server") / "conversations.db")
@@ -75,9 +75,12 @@ def mortal(tmp_path: Path) -> Iterator[Server]:
     server.kill()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """Chromium of this machine; without one the tests fail, because nobody would notice that they do nothing."""
+    """Chromium of this machine; without one the tests fail, because nobody would notice that they do nothing.
+
+    Closed with its module: while it is there, its event loop is the running one, and other tests could start none.
+    """
     found = next((path for name in CHROMIUMS if (path := shutil.which(name))), None)
     with sync_playwright() as playwright:
         try:
