@@ -9,7 +9,7 @@ import pytest
 
 import agentflow.llm
 from agentflow.testing import ScriptedProvider, branches, conformance, forcing, paths, recording
-from agentflow.testing.conformance import SelectorSuite
+from agentflow.testing.conformance import PersisterSuite, SelectorSuite
 
 #: What is first loaded inside of a run would be unloaded after it.
 LOADED = (branches, conformance, forcing, paths, recording)
@@ -35,6 +35,6 @@ def test_the_page_passes_as_a_test_module(pytester: pytest.Pytester) -> None:
 
     result = pytester.runpytest_inprocess("--agentflow-branches")
 
-    suite = sum(name.startswith("test_") for name in vars(SelectorSuite))
-    result.assert_outcomes(passed=len(re.findall(r"^def test_", code, re.MULTILINE)) + suite)
+    suites = sum(name.startswith("test_") for suite in (SelectorSuite, PersisterSuite) for name in dir(suite))
+    result.assert_outcomes(passed=len(re.findall(r"^def test_", code, re.MULTILINE)) + suites)
     result.stdout.fnmatch_lines(blocks("text")[0].splitlines())
