@@ -30,6 +30,11 @@ def test_the_mapping_it_is_made_from_may_change_later() -> None:
     assert 1 == state["a"]
 
 
+def test_its_keys_are_those_that_may_be_read() -> None:
+    state = State({"name": "Ada", "secret": 1})
+    assert ({"name", "secret"}, {"name"}) == (state.keys(), view(state, SCOPE).keys())
+
+
 def test_missing_lists_and_numbers_start_empty() -> None:
     assert {"log": ["x"], "count": 2} == State().append(log="x").increment(count=2).get_all()
 

@@ -100,23 +100,24 @@ class ApplicationBuilder:
         ... )
     """
 
-    _graph: Graph | None = None
-    _own: GraphBuilder | None = None
-    _entrypoint: str | None = None
-    _state: State[Any] | Mapping[str, Any] | None = None
-    _typing: TypingSystem | None = None
-    _app_id: str | None = None
-    _partition_key: str | None = None
-    _sequence_id: int | None = None
-    _hooks: tuple[Hook, ...] = ()
-    _spawned_by: ParentPointer | None = None
-    _executor: Any = None
-    _tracker: Any = None
-    _tracker_may_move: bool = False
-    _saving: Any = None
-    _source: Any = None
-    _at_entrypoint: bool = False
-    _problems: tuple[BuildError, ...] = ()
+    def __init__(self) -> None:
+        self._graph: Graph | None = None
+        self._own: GraphBuilder | None = None
+        self._entrypoint: str | None = None
+        self._state: State[Any] | Mapping[str, Any] | None = None
+        self._typing: TypingSystem | None = None
+        self._app_id: str | None = None
+        self._partition_key: str | None = None
+        self._sequence_id: int | None = None
+        self._hooks: tuple[Hook, ...] = ()
+        self._spawned_by: ParentPointer | None = None
+        self._executor: Any = None
+        self._tracker: Any = None
+        self._tracker_may_move: bool = False
+        self._saving: Any = None
+        self._source: Any = None
+        self._at_entrypoint: bool = False
+        self._problems: tuple[BuildError, ...] = ()
 
     # -- the graph
 
@@ -160,14 +161,15 @@ class ApplicationBuilder:
     def with_state(self, state: State[Any] | Any = None, **values: Any) -> Self:
         """The first state: a `State`, a pydantic model, a mapping, and values by keyword; later calls add to it."""
         given: Mapping[str, Any] = self._state or {}
+        if state is None:
+            self._state = {**given, **values}
+            return self
         if is_model(state):
             state = self._typing.construct_state(state) if self._typing is not None else plain(state)
         if isinstance(state, Mapping):
-            given = {**given, **state}
-        elif state is not None:
-            return self._problem(f"with_state() takes a State, a mapping or a model, not {state!r}: use keywords.")
-        self._state = {**given, **values}
-        return self
+            self._state = {**given, **state, **values}
+            return self
+        return self._problem(f"with_state() takes a State, a mapping or a model, not {state!r}: use keywords.")
 
     def with_typing(self, typing_system: TypingSystem) -> Self:
         """Validate every write against declared types, such as `PydanticTypingSystem(Model)`."""
@@ -354,14 +356,16 @@ class ApplicationBuilder:
         """
         saved = run_blocking(self._look_up(BLOCKING)) if self._source is not None else None
         application = self._assemble(saved)
-        run_blocking(tell_created(application._machine, BLOCKING))
+        if self._hooks:
+            run_blocking(tell_created(application._machine, BLOCKING))
         return application
 
     async def abuild(self) -> Application[Any]:
         """The same, for hooks whose `post_application_create` is async."""
         saved = await self._look_up(ASYNC) if self._source is not None else None
         application = self._assemble(saved)
-        await tell_created(application._machine, ASYNC)
+        if self._hooks:
+            await tell_created(application._machine, ASYNC)
         return application
 
     @property
@@ -392,7 +396,7 @@ class ApplicationBuilder:
         graph = self._checked_graph(entrypoint)
         state = self._first_state() if saved is None else saved.state
         own = self._own is not None
-        if own or (saved is None and graph.first_reads(str(entrypoint)).keys() - state.keys()):
+        if own or (saved is None and not graph.first_reads(str(entrypoint)).keys() <= state.keys()):
             raise_problems("this application", self._start_problems(graph, str(entrypoint), state, saved))
         if self._tracker_may_move and self._saving is not None:
             self._tracker.move_beside(self._saving.persister)
@@ -400,7 +404,7 @@ class ApplicationBuilder:
         identity = Identity(
             self._id(),
             self._partition_key,
-            self._forked_from(saved),
+            None if saved is None else _forked_from(saved),
             self._spawned_by,
             hooks,
             self._tracker,
@@ -427,11 +431,9 @@ class ApplicationBuilder:
             if self._at_entrypoint:
                 machine.restart()
 
-    def _forked_from(self, saved: Any) -> ParentPointer | None:
-        fork = saved.head.fork if saved is not None else None
-        return fork and ParentPointer(fork.key.app_id, fork.key.partition or None, fork.sequence_id)
-
     def _checked_graph(self, entrypoint: str | None) -> Graph:
+        if self._own is None and self._graph is not None and entrypoint in self._graph.contracts and not self._problems:
+            return self._graph  # it was checked when it was built
         problems = list(self._problems)
         graph = self._graph
         if self._own is not None:
@@ -484,3 +486,8 @@ class ApplicationBuilder:
     def _problem(self, message: str) -> Self:
         self._problems = (*self._problems, BuildError(message))
         return self
+
+
+def _forked_from(saved: Any) -> ParentPointer | None:
+    fork = saved.head.fork
+    return fork and ParentPointer(fork.key.app_id, fork.key.partition or None, fork.sequence_id)

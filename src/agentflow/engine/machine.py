@@ -13,7 +13,7 @@ from agentflow.context import Identity
 from agentflow.errors import ActionTimeoutError, BusyError, UncertainStep
 from agentflow.facts import replace
 from agentflow.graph import Graph
-from agentflow.runtime import Lock, new_lock
+from agentflow.runtime import Lock
 from agentflow.select.selector import Decision, PendingChoice
 from agentflow.state import State
 from agentflow.usage import Usage
@@ -94,7 +94,7 @@ class Machine:
         self.intent: str | None = None
         self.journal: Any = None
         self._decisions: deque[tuple[int, Decision]] | None = None
-        self.lock: Lock = new_lock()
+        self.lock: Lock = Lock()
 
     @property
     def status(self) -> Status:

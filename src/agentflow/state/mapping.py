@@ -5,7 +5,7 @@ What must not live here: saving, or what the engine makes of a state between ste
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, KeysView, Mapping
 from typing import Any, Generic, TypeVar, cast
 
 from agentflow.errors import MissingKeyError, StateError, did_you_mean
@@ -86,6 +86,10 @@ class State(Mapping[str, Any], Generic[Data]):
 
     def __len__(self) -> int:
         return len(self._values) if self._scope is None else sum(1 for _ in self)
+
+    def keys(self) -> KeysView[str]:
+        """The keys that may be read here."""
+        return self._values.keys() if self._scope is None else super().keys()
 
     def __repr__(self) -> str:
         return f"State({self.get_all()!r})"
