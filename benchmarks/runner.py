@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from benchmarks.case import Case
 
-FAMILIES = ("steps", "choices", "streams", "building", "chat", "children", "deciding", "loading", "tracking")
+FAMILIES = ("steps", "choices", "streams", "building", "chat", "children", "deciding", "loading", "tracking", "serving")
 
 
 @dataclass(frozen=True)

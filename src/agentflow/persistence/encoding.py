@@ -18,6 +18,8 @@ from agentflow.state import Log, StateDelta
 
 #: A value whose text is longer (characters) is stored once under its hash, however often it is written.
 LARGE = 64 * 1024
+#: Reading a row costs about as much as reading this many characters, however short the row is.
+ROW = 1024
 
 Blobs = dict[str, str]
 #: Plain JSON as short text.
@@ -89,6 +91,11 @@ _SECTIONS: dict[str, type] = {
     "chunks": dict,
     "delete": list,
 }
+
+
+def weight(delta: str) -> int:
+    """What a row with this change adds to the cost of reading an application, in characters."""
+    return max(len(delta), ROW)
 
 
 def apply(change: StateDelta, values: dict[str, Any]) -> None:

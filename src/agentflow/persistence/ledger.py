@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 from typing import Any, Final
 
-from agentflow.persistence.encoding import decode_facts, encode_change, encode_facts, sealed_row
+from agentflow.persistence.encoding import decode_facts, encode_change, encode_facts, sealed_row, weight
 from agentflow.persistence.reading import encode_position, plain_decision, plain_usage
 from agentflow.persistence.records import Birth, Key, Mark, Pointer, Row
 from agentflow.persistence.resuming import Progress, Resumed, plain_position
@@ -80,7 +80,7 @@ class Ledger:
             }
         snapshot, digests = None, list(blobs)
         self._next = self._base, chunks
-        if self._grown + len(text) >= max(SNAPSHOT_AT, self._base):
+        if self._grown + weight(text) >= max(SNAPSHOT_AT, self._base):
             made = encode_snapshot(self.serde, self.key, number, state, chunks)
             self._next = len(made.text) + sum(map(len, made.blobs.values())), made.chunks
             snapshot = made.text
@@ -122,7 +122,7 @@ class Ledger:
         self._saved, self._amended, self.error = state, False, None
         self.position = mark.position
         self._base, self._chunks = self._next
-        self._grown = self._grown + len(row.delta) if row.snapshot is None else 0
+        self._grown = self._grown + weight(row.delta) if row.snapshot is None else 0
 
     def amended(self, state: State[Any]) -> None:
         """The state was changed from outside."""

@@ -20,6 +20,7 @@ from agentflow.persistence.encoding import (
     encode_facts,
     large_value,
     sealed_row,
+    weight,
 )
 from agentflow.persistence.records import Birth, Head, Key, Loaded, Mark, Pointer, Row, StepRecord
 from agentflow.persistence.serde import Serde
@@ -40,7 +41,7 @@ class Restored:
         values: The state.
         row: The last row that was read.
         base: Characters of the snapshot it was read from, with the large values it points to.
-        grown: Characters of the changes since.
+        grown: What reading the changes since costs, in characters.
         chunks: What is stored of long lists that have only grown since.
     """
 
@@ -93,7 +94,7 @@ def _replay(persister: Persister, serde: Serde, key: Key, row: Row, found: Resto
     try:
         if row.snapshot is None:
             change = decode_change(serde, key, row.sequence_id, row.delta, blob)
-            found.grown += len(row.delta)
+            found.grown += weight(row.delta)
             for touched in (*change.set, *change.delete):
                 found.chunks.pop(touched, None)
         else:

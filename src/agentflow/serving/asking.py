@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import inspect
 import secrets
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Annotated, Any, Final
 
 from fastapi import Depends, Header, HTTPException, Path, Request
@@ -20,10 +20,10 @@ from agentflow.serving.shapes import Id
 BEARER: Final = "bearer"
 
 
-def with_token(token: str) -> Callable[..., str | None]:
+def with_token(token: str) -> Callable[..., Awaitable[str | None]]:
     """A dependency that lets those in who bear a token, all into one partition."""
 
-    def bearing(authorization: Annotated[str | None, Header()] = None) -> str | None:
+    async def bearing(authorization: Annotated[str | None, Header()] = None) -> str | None:
         scheme, _, given = (authorization or "").partition(" ")
         if scheme.lower() == BEARER and secrets.compare_digest(given.strip().encode(), token.encode()):
             return None
@@ -35,7 +35,7 @@ def with_token(token: str) -> Callable[..., str | None]:
 def remembering(partition_key: Callable[..., Any]) -> Callable[..., Any]:
     """A dependency that keeps with the request what the one given says whose it is."""
 
-    def known(request: Request, partition: str | None) -> None:
+    async def known(request: Request, partition: str | None) -> None:
         if partition is not None and not isinstance(partition, str):
             raise TypeError(f"the dependency partition_key gave {type(partition).__name__}: have it give text or None.")
         request.state.partition = partition or ""
@@ -48,18 +48,18 @@ def remembering(partition_key: Callable[..., Any]) -> Callable[..., Any]:
     return known
 
 
-def partition_of(request: Request) -> str:
+async def partition_of(request: Request) -> str:
     """Whose applications are asked for."""
     partition: str = request.state.partition
     return partition
 
 
-def key_of(request: Request, app_id: Annotated[Id, Path(description="The id of the application.")]) -> Key:
+async def key_of(request: Request, app_id: Annotated[Id, Path(description="The id of the application.")]) -> Key:
     """Which application is asked for."""
-    return Key(partition_of(request), app_id)
+    return Key(request.state.partition, app_id)
 
 
-def expected_of(
+async def expected_of(
     if_match: Annotated[
         str | None, Header(description='The step the application is thought to be at, such as "3"; else 409.')
     ] = None,
