@@ -19,9 +19,9 @@ from agentflow.engine.machine import Machine
 from agentflow.engine.run import Run
 from agentflow.errors import ActionTimeoutError
 from agentflow.hooks import NO_HOOKS, ExecuteMethod, HookSet
-from agentflow.nursery import Stop
-from agentflow.parallel.outcomes import Outcome
-from agentflow.parallel.portable import Parcel, run_parcel
+from agentflow.nursery import Cancelled, Stop
+from agentflow.parallel.outcomes import Finished, Outcome
+from agentflow.parallel.portable import Parcel, explained, run_parcel
 from agentflow.parallel.saved import journal_for, saving_for, was_finished
 from agentflow.parallel.tasks import SubGraphTask
 from agentflow.persistence.failpoints import reach
@@ -38,7 +38,20 @@ class Family:
         timeout: The longest each may take, in seconds, unless its task says otherwise.
     """
 
-    __slots__ = ("_hooks", "_prefix", "context", "method", "parent", "runtime", "timeout")
+    __slots__ = (
+        "_hooks",
+        "_prefix",
+        "context",
+        "executor_factory",
+        "finished",
+        "method",
+        "parent",
+        "partition_key",
+        "runtime",
+        "saving",
+        "timeout",
+        "tracker",
+    )
 
     def __init__(self, context: ApplicationContext, runtime: Runtime, timeout: float | None = None) -> None:
         self.context: ApplicationContext = context
@@ -46,15 +59,20 @@ class Family:
         self.timeout: float | None = timeout
         self.method: ExecuteMethod = ExecuteMethod.run if runtime is BLOCKING else ExecuteMethod.arun
         self.parent: ParentPointer = ParentPointer(context.app_id, context.partition_key, context.sequence_id)
+        self.partition_key: str | None = context.partition_key
+        self.tracker: Any = context.tracker
+        self.saving: Any = context.saving
+        self.executor_factory: Any = context.parallel_executor_factory
+        self.finished: dict[str, Any] = context.finished
         named = (context.partition_key or "", context.app_id, str(context.sequence_id), "")
-        self._prefix = hashlib.sha256("\x00".join(named).encode())
+        self._prefix = hashlib.blake2b("\x00".join(named).encode(), digest_size=16)
         self._hooks: tuple[Any, HookSet] = (None, hooks_for(None, context))
 
     def id_of(self, key: str) -> str:
         """The id of the child of that key: the same on a retry of the step, new on the next visit."""
         named = self._prefix.copy()
         named.update(key.encode())
-        return named.hexdigest()[:32]
+        return named.hexdigest()
 
     def hooks(self, tracker: Any) -> HookSet:
         """What observes a child with this tracker; siblings with the same one share it."""
@@ -66,7 +84,7 @@ class Family:
 class Child:
     """One task on its way: what it is, and how long it took."""
 
-    __slots__ = ("_machine", "app_id", "family", "key", "runtime", "started", "task", "timeout")
+    __slots__ = ("_machine", "app_id", "family", "key", "result", "runtime", "started", "task", "timeout")
 
     def __init__(self, task: SubGraphTask, key: str, family: Family) -> None:
         self.task: SubGraphTask = task
@@ -76,6 +94,7 @@ class Child:
         self.timeout: float | None = family.timeout if task.timeout is None else task.timeout
         self.app_id: str = task.application_id or family.id_of(key)
         self.started: float = 0.0
+        self.result: Outcome | None = None
         self._machine: Machine | None = None
 
     @property
@@ -127,18 +146,17 @@ class Child:
     def machine(self) -> Machine:
         """The new application's machine, with what it inherits from its parent."""
         family, task, runnable = self.family, self.task, self.task.runnable
-        parent = family.context
-        tracker = parent.tracker if task.tracker == "cascade" else task.tracker
+        tracker = family.tracker if task.tracker == "cascade" else task.tracker
         identity = Identity(
             self.app_id,
-            parent.partition_key,
+            family.partition_key,
             None,
             family.parent,
             family.hooks(tracker),
             tracker,
-            parent.parallel_executor_factory,
-            saving_for(task, parent),
-            parent.finished,
+            family.executor_factory,
+            family.saving if task.state_persister == "cascade" else saving_for(task, family.context),
+            family.finished,
         )
         machine = Machine(runnable.graph, task.state, runnable.entrypoint, identity)
         if identity.saving is not None:
@@ -147,8 +165,32 @@ class Child:
 
     def outcome(self, error: BaseException | None = None, cancelled: bool = False) -> Outcome:
         """How it ended: well, or with that error."""
-        state = self._machine.state if self._machine is not None and error is None else None
+        machine = self._machine
+        state = machine.state if machine is not None and error is None else None
         return Outcome(self.key, self.app_id, state, error, self.usage, self.duration, cancelled)
+
+    def end(self, outcome: Outcome | None, error: BaseException | None) -> Outcome:
+        """Note how it ended, with what it came to or with an error: that is its result."""
+        if outcome is not None:
+            self.keep(outcome)
+        else:
+            gone = isinstance(error, Cancelled)
+            outcome = self.outcome(error if error is None or gone else explained(error, self.key), gone)
+        if outcome.usage is not NOTHING:
+            self.family.context.include_usage(outcome.usage)
+        self.result = outcome
+        return outcome
+
+    def keep(self, outcome: Outcome) -> None:
+        """Keep its result, so that a retry of the step does not run it again."""
+        self.family.finished[self.app_id] = Finished(self.task.inputs, self.task.state, outcome)
+
+    def kept(self) -> Outcome | None:
+        """The result of an earlier try of this step, if it was started from the very same values."""
+        before: Finished | None = self.family.finished.get(self.app_id)
+        if before is None or before.inputs != self.task.inputs or before.given != self.task.state:
+            return None
+        return before.outcome._replace(duration=0.0)
 
     def portable(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:
         """The same for an executor that pickles what it runs."""

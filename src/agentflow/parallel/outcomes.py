@@ -6,8 +6,7 @@ What must not live here: running a child.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 from agentflow.state import State
 from agentflow.usage import NOTHING, Usage
@@ -15,8 +14,7 @@ from agentflow.usage import NOTHING, Usage
 Item = TypeVar("Item")
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(NamedTuple):
     """How one child ended.
 
     Attributes:
@@ -43,8 +41,7 @@ class Outcome:
         return self.state is not None
 
 
-@dataclass(frozen=True, slots=True)
-class Finished:
+class Finished(NamedTuple):
     """A child's result with what it was started from: reused only for the very same task."""
 
     inputs: Mapping[str, Any]

@@ -6,7 +6,7 @@ What must not live here: which children there are (`maps.py`), or what is made o
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from agentflow.context import ApplicationContext
@@ -14,13 +14,11 @@ from agentflow.errors import BuildError
 from agentflow.nursery import Cancelled, Ended, Stop, run_all
 from agentflow.parallel.child import Child, Family
 from agentflow.parallel.executors import ExecutorOrFactory, opened
-from agentflow.parallel.outcomes import Finished, Outcome
-from agentflow.parallel.portable import explained
+from agentflow.parallel.outcomes import Outcome
 from agentflow.parallel.stops import StopCondition
 from agentflow.parallel.tasks import SubGraphTask
 from agentflow.runtime import BLOCKING, Runtime
 from agentflow.state import State, independent
-from agentflow.usage import NOTHING
 
 #: How many children run at once unless somebody says otherwise.
 MAX_CONCURRENCY = 16
@@ -68,75 +66,42 @@ async def run_children(
     family = Family(context, runtime, plan.timeout)
     children = [Child(task, key_of(task, position), family) for position, task in enumerate(tasks)]
     _no_two_alike(children)
-    found: list[Outcome | None] = [kept(child) for child in children] if context.finished else [None] * len(children)
-    ahead = [position for position, outcome in enumerate(found) if outcome is None]
-    ended = [outcome for outcome in found if outcome is not None]
-    if ahead and not (plan.stop is not None and plan.stop(ended)):
-        await _run_rest(runtime, children, ahead, found, ended, plan, context)
-    for position, outcome in enumerate(found):
-        if outcome is None:
-            found[position] = children[position].outcome(Cancelled("it was not needed any more"), cancelled=True)
-    return [outcome for outcome in found if outcome is not None]
+    if context.finished:
+        for child in children:
+            child.result = child.kept()
+    ended = [child.result for child in children if child.result is not None]
+    if len(ended) < len(children) and not (plan.stop is not None and plan.stop(ended)):
+        await _run_rest(children, ended, plan, family)
+    if len(ended) < len(children):
+        for child in children:
+            if child.result is None:
+                child.result = child.outcome(Cancelled("it was not needed any more"), cancelled=True)
+    return [child.result for child in children if child.result is not None]
 
 
-async def _run_rest(
-    runtime: Runtime,
-    children: Sequence[Child],
-    ahead: Sequence[int],
-    found: list[Outcome | None],
-    ended: list[Outcome],
-    plan: Plan,
-    context: ApplicationContext,
-) -> None:
+async def _run_rest(children: Sequence[Child], ended: list[Outcome], plan: Plan, family: Family) -> None:
+    ahead = [child for child in children if child.result is None]
     failure: list[BaseException] = []
 
     def on_end(end: Ended) -> bool:
-        child = children[ahead[end.position]]
-        outcome = _outcome_of(child, end)
-        found[ahead[end.position]] = outcome
+        outcome = ahead[end.position].end(end.value, end.error)
         ended.append(outcome)
-        if outcome.usage is not NOTHING:
-            context.include_usage(outcome.usage)
         if plan.progress is not None:
             plan.progress(outcome, len(children))
         if outcome.exception is not None and not outcome.cancelled and _is_fatal(outcome.exception, plan):
             failure.append(outcome.exception)
         return bool(failure) or (plan.stop is not None and plan.stop(ended))
 
-    jobs = (children[position] for position in ahead)
-    given = plan.executor if plan.executor is not None else context.parallel_executor_factory
+    given = plan.executor if plan.executor is not None else family.executor_factory
     told = plan.stop is not None or plan.progress is not None
-    with opened(given if runtime is BLOCKING else None) as executor:
-        await run_all(runtime, jobs, plan.max_concurrency, on_end, Stop(), executor, told)
+    with opened(given if family.runtime is BLOCKING else None) as executor:
+        await run_all(family.runtime, ahead, plan.max_concurrency, on_end, Stop(), executor, told)
     if failure:
         raise failure[0]
 
 
 def _is_fatal(error: BaseException, plan: Plan) -> bool:
     return plan.on_error == "raise" or not isinstance(error, Exception)
-
-
-def _outcome_of(child: Child, end: Ended) -> Outcome:
-    if isinstance(end.error, Cancelled):
-        return child.outcome(end.error, cancelled=True)
-    if end.error is not None:
-        return child.outcome(explained(end.error, child.key))
-    outcome: Outcome = end.value
-    remember(child, outcome)
-    return outcome
-
-
-def remember(child: Child, outcome: Outcome) -> None:
-    """Keep a child's result, so that a retry of the step does not run it again."""
-    child.context.finished[child.app_id] = Finished(child.task.inputs, child.task.state, outcome)
-
-
-def kept(child: Child) -> Outcome | None:
-    """The result of an earlier try of this step, if it was started from the very same values."""
-    before: Finished | None = child.context.finished.get(child.app_id)
-    if before is None or before.inputs != child.task.inputs or before.given != child.task.state:
-        return None
-    return replace(before.outcome, duration=0.0)
 
 
 def key_of(task: SubGraphTask, position: int) -> str:

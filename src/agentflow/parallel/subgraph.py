@@ -14,7 +14,6 @@ from agentflow.errors import BuildError, RunError
 from agentflow.graph import Graph
 from agentflow.nursery import Stop
 from agentflow.parallel.child import Child, Family
-from agentflow.parallel.running import kept, remember
 from agentflow.parallel.tasks import RunnableGraph, SubGraphTask
 from agentflow.runtime import Runtime, current_step
 from agentflow.signatures import Parameters
@@ -95,11 +94,11 @@ class Subgraph(Action):
         start: State[Any] = State({own: state[key] for own, key in self.taken.items() if key in state})
         task = SubGraphTask(self.runnable, inputs, start, tracker=self._tracker, key=self.name)
         child = Child(task, self.name, Family(context, runtime))
-        outcome = kept(child)
+        outcome = child.kept()
         if outcome is None:
             try:
                 outcome = await child.flow(0, Stop())
-                remember(child, outcome)
+                child.keep(outcome)
             finally:
                 context.include_usage(child.usage)
         assert outcome.state is not None

@@ -99,7 +99,7 @@ class SubGraphTask:
         given = self.graph if self.graph is not None else self.action
         if given is None:
             raise BuildError("SubGraphTask(...) has nothing to run: pass graph= or action=.")
-        self.graph = self.action = RunnableGraph.create(given)
+        self.graph = self.action = given if given.__class__ is RunnableGraph else RunnableGraph.create(given)
 
     @property
     def runnable(self) -> RunnableGraph:
