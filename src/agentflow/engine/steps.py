@@ -38,7 +38,11 @@ async def perform(machine: Machine, runtime: Runtime, contract: Contract, inputs
             result, returned = await once.performed(machine, runtime, contract, given, bound)
         else:
             result, returned = await guarded(contract, runtime, given, bound)
-        await commit(machine, runtime, contract, context, settle(returned, given, machine.state))
+        next_state = settle(returned, given, machine.state)
+        if machine.journal is None:  # as `commit` does, without another coroutine
+            machine.commit(contract.name, next_state)
+        else:
+            await commit(machine, runtime, contract, context, next_state)
     except BaseException as error:
         await fail(machine, runtime, contract, context, error)
         raise

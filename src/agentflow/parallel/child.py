@@ -8,7 +8,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine, Mapping
 from typing import Any
 
 from agentflow.budget import CURRENT_METER
@@ -17,13 +17,14 @@ from agentflow.engine import rules
 from agentflow.engine.created import tell_created
 from agentflow.engine.machine import Machine
 from agentflow.engine.run import Run
+from agentflow.engine.steps import perform
 from agentflow.errors import ActionTimeoutError
 from agentflow.hooks import NO_HOOKS, ExecuteMethod, HookSet
 from agentflow.nursery import Cancelled, Stop
 from agentflow.parallel.outcomes import Finished, Outcome
 from agentflow.parallel.portable import Parcel, explained, run_parcel
 from agentflow.parallel.saved import journal_for, saving_for, was_finished
-from agentflow.parallel.tasks import SubGraphTask
+from agentflow.parallel.tasks import RunnableGraph, SubGraphTask
 from agentflow.persistence.failpoints import reach
 from agentflow.runtime import BLOCKING, Runtime
 from agentflow.usage import NOTHING, Usage, total
@@ -84,15 +85,16 @@ class Family:
 class Child:
     """One task on its way: what it is, and how long it took."""
 
-    __slots__ = ("_machine", "app_id", "family", "key", "result", "runtime", "started", "task", "timeout")
+    __slots__ = ("_machine", "app_id", "family", "key", "result", "runnable", "runtime", "started", "task", "timeout")
 
-    def __init__(self, task: SubGraphTask, key: str, family: Family) -> None:
+    def __init__(self, task: SubGraphTask, position: int, family: Family) -> None:
         self.task: SubGraphTask = task
-        self.key: str = key
+        self.runnable: RunnableGraph = task.runnable
+        self.key: str = str(position) if task.key is None else task.key
         self.family: Family = family
         self.runtime: Runtime = family.runtime
         self.timeout: float | None = family.timeout if task.timeout is None else task.timeout
-        self.app_id: str = task.application_id or family.id_of(key)
+        self.app_id: str = task.application_id or family.id_of(self.key)
         self.started: float = 0.0
         self.result: Outcome | None = None
         self._machine: Machine | None = None
@@ -109,27 +111,31 @@ class Child:
             ActionTimeoutError: It took too long.
         """
         self.started = time.perf_counter()
-        alone = self.runtime is not BLOCKING and self.timeout is None and CURRENT_METER.get() is None
-        run = self.run(None if alone else self.check(index, stop))  # a task that is to stop is cancelled
-        machine = run.machine
+        unlimited = self.timeout is None and CURRENT_METER.get() is None
+        check = None if unlimited and self.runtime is not BLOCKING else self.check(index, stop)  # a task is cancelled
+        machine = self._machine = self.machine()
         reach("before-child")
-        if machine.journal is not None and await was_finished(machine, self.runtime, run.halts):
-            return self.outcome()
-        if machine.identity.hooks.post_application_create:
-            await tell_created(machine, self.runtime)
-        if self.timeout is None:
-            await run.to_end()
+        contract = self.runnable.only
+        if contract is not None and machine.journal is None and machine.identity.hooks is NO_HOOKS:
+            if check is not None:
+                check()
+            steps: Coroutine[Any, Any, Any] = perform(machine, self.runtime, contract, self._inputs())
         else:
-            await self._in_time(run, self.timeout)
+            run = self.run(check)
+            if machine.journal is not None and await was_finished(machine, self.runtime, run.halts):
+                return self.outcome()
+            await tell_created(machine, self.runtime)
+            steps = run.to_end()
+        await (steps if self.timeout is None else self._in_time(steps, self.timeout))
         reach("after-child")
         return self.outcome()
 
-    async def _in_time(self, run: Run, limit: float) -> None:
+    async def _in_time(self, steps: Coroutine[Any, Any, Any], limit: float) -> None:
         if self.runtime is BLOCKING:
-            await run.to_end()
+            await steps
         else:
             try:
-                await self.runtime.within(limit, run.to_end())
+                await self.runtime.within(limit, steps)
             except ActionTimeoutError:
                 raise self._too_late() from None
         if self.duration > limit:
@@ -137,15 +143,17 @@ class Child:
 
     def run(self, check: Callable[[], None] | None = None) -> Run:
         """The run of a new application for this child."""
-        task = self.task
-        runnable = task.runnable
-        machine = self._machine = self.machine()
-        inputs = rules.checked_inputs(runnable.graph, task.inputs)
-        return Run(machine, self.runtime, self.family.method, runnable.halts, inputs, None, check)
+        if self._machine is None:
+            self._machine = self.machine()
+        halts = self.runnable.halts
+        return Run(self._machine, self.runtime, self.family.method, halts, self._inputs(), None, check)
+
+    def _inputs(self) -> Mapping[str, Any]:
+        return rules.checked_inputs(self.runnable.graph, self.task.inputs)
 
     def machine(self) -> Machine:
         """The new application's machine, with what it inherits from its parent."""
-        family, task, runnable = self.family, self.task, self.task.runnable
+        family, task, runnable = self.family, self.task, self.runnable
         tracker = family.tracker if task.tracker == "cascade" else task.tracker
         identity = Identity(
             self.app_id,
@@ -166,13 +174,17 @@ class Child:
     def outcome(self, error: BaseException | None = None, cancelled: bool = False) -> Outcome:
         """How it ended: well, or with that error."""
         machine = self._machine
-        state = machine.state if machine is not None and error is None else None
-        return Outcome(self.key, self.app_id, state, error, self.usage, self.duration, cancelled)
+        if machine is None:
+            return Outcome(self.key, self.app_id, None, error, NOTHING, self.duration, cancelled)
+        usage = self.usage if machine.usage_by_action else NOTHING
+        seconds = time.perf_counter() - self.started
+        state = machine.state if error is None else None
+        return Outcome(self.key, self.app_id, state, error, usage, seconds, cancelled)
 
     def end(self, outcome: Outcome | None, error: BaseException | None) -> Outcome:
         """Note how it ended, with what it came to or with an error: that is its result."""
-        if outcome is not None:
-            self.keep(outcome)
+        if outcome is not None:  # kept, so that a retry of the step does not run it again
+            self.family.finished[self.app_id] = Finished(self.task.inputs, self.task.state, outcome)
         else:
             gone = isinstance(error, Cancelled)
             outcome = self.outcome(error if error is None or gone else explained(error, self.key), gone)
@@ -180,10 +192,6 @@ class Child:
             self.family.context.include_usage(outcome.usage)
         self.result = outcome
         return outcome
-
-    def keep(self, outcome: Outcome) -> None:
-        """Keep its result, so that a retry of the step does not run it again."""
-        self.family.finished[self.app_id] = Finished(self.task.inputs, self.task.state, outcome)
 
     def kept(self) -> Outcome | None:
         """The result of an earlier try of this step, if it was started from the very same values."""
@@ -197,7 +205,7 @@ class Child:
         self.started = time.perf_counter()
         task = self.task
         parcel = Parcel(
-            self.key, self.app_id, task.runnable, task.state.get_all(), dict(task.inputs), self.family.parent
+            self.key, self.app_id, self.runnable, task.state.get_all(), dict(task.inputs), self.family.parent
         )
         return run_parcel, (parcel,)
 

@@ -132,15 +132,17 @@ class TaskBasedParallelAction(Action):
     ) -> list[SubGraphTask]:
         """The tasks, with what they inherit settled."""
         made = self.tasks(**wanted(self.tasks, state=state, context=context, inputs=inputs))
-        return [self._settled(task, context) for task in await gathered(runtime, made)]
+        return self._settled(await gathered(runtime, made), context)
 
-    def _settled(self, task: Any, context: ApplicationContext) -> SubGraphTask:
-        if not isinstance(task, SubGraphTask):
-            raise ResultError(f"tasks() of '{self.name}' yielded a {type(task).__name__}: yield a SubGraphTask.")
-        task.state = first_state(task, f"tasks() of '{self.name}'")
-        if task.tracker == "cascade" and not (self.track and self._inherits_tracker):
-            task.tracker = self.tracker(**wanted(self.tracker, context=context)) if self.track else None
-        return task
+    def _settled(self, tasks: list[Any], context: ApplicationContext) -> list[SubGraphTask]:
+        owner = f"tasks() of '{self.name}'"
+        for task in tasks:
+            if not isinstance(task, SubGraphTask):
+                raise ResultError(f"{owner} yielded a {type(task).__name__}: yield a SubGraphTask.")
+            task.state = first_state(task, owner)
+            if task.tracker == "cascade" and not (self.track and self._inherits_tracker):
+                task.tracker = self.tracker(**wanted(self.tracker, context=context)) if self.track else None
+        return tasks
 
     def _plan(self) -> Plan:
         own = self.executor()
@@ -185,8 +187,8 @@ class MapActionsAndStates(TaskBasedParallelAction):
             runnable = RunnableGraph.create(given)
             for column, (child_state, own) in enumerate(pairs):
                 task = SubGraphTask(runnable, {**more, **own} if more else own, child_state, key=f"{row}-{column}")
-                tasks.append(self._settled(task, context))
-        return tasks
+                tasks.append(task)
+        return self._settled(tasks, context)
 
     def _required(self) -> tuple[str, ...]:
         return "actions", "states", "reduce"

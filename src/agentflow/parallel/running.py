@@ -64,7 +64,7 @@ async def run_children(
         BuildError: Two tasks have the same key.
     """
     family = Family(context, runtime, plan.timeout)
-    children = [Child(task, key_of(task, position), family) for position, task in enumerate(tasks)]
+    children = [Child(task, position, family) for position, task in enumerate(tasks)]
     _no_two_alike(children)
     if context.finished:
         for child in children:
@@ -102,11 +102,6 @@ async def _run_rest(children: Sequence[Child], ended: list[Outcome], plan: Plan,
 
 def _is_fatal(error: BaseException, plan: Plan) -> bool:
     return plan.on_error == "raise" or not isinstance(error, Exception)
-
-
-def key_of(task: SubGraphTask, position: int) -> str:
-    """What tells a task from its siblings."""
-    return str(position) if task.key is None else task.key
 
 
 def _no_two_alike(children: Sequence[Child]) -> None:

@@ -17,7 +17,7 @@ from agentflow.errors import BuildError, RunError, did_you_mean
 from agentflow.nursery import Cancelled, Emit, Stop
 from agentflow.nursery.merged import Merged
 from agentflow.parallel.child import Child, Family
-from agentflow.parallel.running import MAX_CONCURRENCY, first_state, key_of
+from agentflow.parallel.running import MAX_CONCURRENCY, first_state
 from agentflow.parallel.tasks import SubGraphTask
 from agentflow.runtime import ASYNC, BLOCKING, Runtime, each
 
@@ -40,7 +40,7 @@ class TaskStream:
         family = Family(context, runtime)
         for position, task in enumerate(tasks):
             task.state = first_state(task, "a task")
-            self._children.append(Child(task, key_of(task, position), family))
+            self._children.append(Child(task, position, family))
         self._keys = [child.key for child in self._children]
         self._merged = Merged(self._jobs, max_concurrency)
 

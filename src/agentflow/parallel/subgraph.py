@@ -93,14 +93,14 @@ class Subgraph(Action):
             raise RunError(f"subgraph '{self.name}' has no running step to be part of: run it in an application.")
         start: State[Any] = State({own: state[key] for own, key in self.taken.items() if key in state})
         task = SubGraphTask(self.runnable, inputs, start, tracker=self._tracker, key=self.name)
-        child = Child(task, self.name, Family(context, runtime))
+        child = Child(task, 0, Family(context, runtime))
         outcome = child.kept()
         if outcome is None:
             try:
-                outcome = await child.flow(0, Stop())
-                child.keep(outcome)
-            finally:
-                context.include_usage(child.usage)
+                outcome = child.end(await child.flow(0, Stop()), None)
+            except BaseException:
+                context.include_usage(child.usage)  # of the calls that were made
+                raise
         assert outcome.state is not None
         results = {key: outcome.state[own] for key, own in self.given.items()}
         return results, state.update(**results)

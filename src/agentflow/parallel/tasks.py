@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from agentflow.actions import Action
+from agentflow.actions import Action, Contract
 from agentflow.engine.rules import Halts, halts
 from agentflow.errors import BuildError, UnknownNameError, did_you_mean
 from agentflow.graph import Graph, as_action
@@ -45,6 +45,9 @@ class RunnableGraph:
             if name not in known and name not in self.graph.choices:
                 raise UnknownNameError(f"RunnableGraph names {name!r}, no action of it. {did_you_mean(name, known)}")
 
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: vars(self)[name] for name in self.__dataclass_fields__}  # the rest is worked out where it arrives
+
     @classmethod
     def create(cls, from_: Any) -> RunnableGraph:
         """The same for an action, which is a graph of one, or a graph that is one already."""
@@ -57,6 +60,12 @@ class RunnableGraph:
     def halts(self) -> Halts:
         """Where a run of it halts, worked out once for all children."""
         return halts(self.graph, None, self.halt_after)
+
+    @functools.cached_property
+    def only(self) -> Contract | None:
+        """The contract of its action, if it is a graph of a single one with nothing after it."""
+        contract = self.graph.contracts.get(self.entrypoint)
+        return None if len(self.graph.contracts) > 1 or self.graph.choices else contract
 
     @property
     def name(self) -> str:

@@ -46,7 +46,8 @@ def independent(state: State[Any], typing: TypingSystem | None) -> State[Any]:
     values, scope = state._values, state._scope
     if scope is not None and not scope.reads.issuperset(values):
         readable = scope.reads | written_keys(state)
-        values = {key: value for key, value in values.items() if key in readable}
+        if not readable.issuperset(values):
+            values = {key: value for key, value in values.items() if key in readable}
     if Log in map(type, values.values()):  # the right to grow it stays where it is
         values = {key: value.items() if value.__class__ is Log else value for key, value in values.items()}
     new: State[Any] = blank(State)
