@@ -14,7 +14,20 @@ from agentflow.signatures import accepted
 from agentflow.state import State
 
 #: What users override, and is called with the parameters it declares.
-OVERRIDES: Final = ("tasks", "reduce", "actions", "states", "action", "state", "executor", "tracker")
+OVERRIDES: Final = (
+    "tasks",
+    "reduce",
+    "actions",
+    "states",
+    "action",
+    "state",
+    "executor",
+    "tracker",
+    "state_persister",
+    "state_initializer",
+)
+#: Those of them that say what children inherit, under the name of the task's field they fill.
+INHERITED: Final = ("tracker", "state_persister", "state_initializer")
 #: The parameters they may declare.
 OFFERED: Final = frozenset({"state", "states", "context", "inputs", "outcomes"})
 
@@ -54,6 +67,17 @@ def called(fn: Callable[..., Any], **offered: Any) -> Any:
     """Call a plain function with those of the offered arguments it declares."""
     declared = accepted(fn)
     return fn(**{name: value for name, value in offered.items() if declared is None or name in declared})
+
+
+def adapt(cls: type) -> None:
+    """Have what a user's class overrides be called with the parameters it declares."""
+    short = vars(cls).get("persister")
+    if inspect.isfunction(short) and "state_persister" not in vars(cls):
+        cls.state_persister = short  # type: ignore[attr-defined]
+    for name in OVERRIDES:
+        written = vars(cls).get(name)
+        if inspect.isfunction(written):
+            setattr(cls, name, adapted(written))
 
 
 def adapted(written: Callable[..., Any]) -> Any:

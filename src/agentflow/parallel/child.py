@@ -9,7 +9,7 @@ import functools
 import hashlib
 import time
 from collections.abc import Callable, Coroutine, Mapping
-from typing import Any
+from typing import Any, Final
 
 from agentflow.budget import CURRENT_METER
 from agentflow.context import ApplicationContext, Identity, ParentPointer
@@ -28,6 +28,9 @@ from agentflow.parallel.tasks import RunnableGraph, SubGraphTask
 from agentflow.persistence.failpoints import reach
 from agentflow.runtime import BLOCKING, Runtime
 from agentflow.usage import NOTHING, Usage, total
+
+#: A task's `state_initializer` that names no place of its own.
+_OF_NO_OTHER: Final = (None, "cascade")
 
 
 class Family:
@@ -116,13 +119,14 @@ class Child:
         machine = self._machine = self.machine()
         reach("before-child")
         contract = self.runnable.only
-        if contract is not None and machine.journal is None and machine.identity.hooks is NO_HOOKS:
+        alone = machine.journal is None and self.task.state_initializer in _OF_NO_OTHER
+        if contract is not None and alone and machine.identity.hooks is NO_HOOKS:
             if check is not None:
                 check()
             steps: Coroutine[Any, Any, Any] = perform(machine, self.runtime, contract, self._inputs())
         else:
             run = self.run(check)
-            if machine.journal is not None and await was_finished(machine, self.runtime, run.halts):
+            if not alone and await self.was_finished(machine):
                 return self.outcome()
             await tell_created(machine, self.runtime)
             steps = run.to_end()
@@ -140,6 +144,10 @@ class Child:
                 raise self._too_late() from None
         if self.duration > limit:
             raise self._too_late()
+
+    async def was_finished(self, machine: Machine) -> bool:
+        """Go on where the child was saved or is loaded from; whether nothing is left to do there."""
+        return await was_finished(machine, self.runtime, self.runnable.halts, self.task.state_initializer)
 
     def run(self, check: Callable[[], None] | None = None) -> Run:
         """The run of a new application for this child."""

@@ -6,14 +6,13 @@ must not live here: how children are run (`running.py`).
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from agentflow.actions import Action
 from agentflow.context import ApplicationContext
 from agentflow.errors import BuildError, ResultError, RunError
-from agentflow.parallel.adapting import OVERRIDES, adapted, called, gathered, wanted, with_inputs
+from agentflow.parallel.adapting import INHERITED, OVERRIDES, adapt, called, gathered, wanted, with_inputs
 from agentflow.parallel.executors import ExecutorOrFactory
 from agentflow.parallel.outcomes import Outcome, Several
 from agentflow.parallel.running import MAX_CONCURRENCY, Plan, first_state, run_children
@@ -36,8 +35,8 @@ class TaskBasedParallelAction(Action):
     state is what `reduce` updates and returns, only the declared writes are taken from it.
 
     Args:
-        track: Whether children are recorded by the parent's tracker.
-        persist: Whether children are saved by the parent's persister.
+        track: Whether children are recorded at all, by the parent's tracker or the one `tracker` gives.
+        persist: Whether children are saved at all, by the parent's persister or the one `state_persister` gives.
         on_error: "raise" the first error of a child and cancel the others; "collect" all: `reduce` then gets an
             `Outcome` for every task; "drop" the children that failed.
         max_concurrency: How many children run at once.
@@ -51,7 +50,7 @@ class TaskBasedParallelAction(Action):
     track: bool = True
     persist: bool = True
     plan: Plan = Plan()
-    _inherits_tracker: bool = True
+    _replaces: tuple[str, ...] = ()
 
     def __init__(
         self,
@@ -70,11 +69,10 @@ class TaskBasedParallelAction(Action):
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        for name in OVERRIDES:
-            written = cls.__dict__.get(name)
-            if inspect.isfunction(written):
-                setattr(cls, name, adapted(written))
-        cls._inherits_tracker = cls.tracker is TaskBasedParallelAction.tracker
+        adapt(cls)
+        cls._replaces = tuple(
+            name for name in INHERITED if getattr(cls, name) is not getattr(TaskBasedParallelAction, name)
+        )
 
     # -- what users write
 
@@ -95,11 +93,18 @@ class TaskBasedParallelAction(Action):
         return "cascade"
 
     def state_persister(self, *args: Any, **kwargs: Any) -> Any:
-        """What saves the children: "cascade" for the parent's persister, None, or one of their own."""
+        """What saves the children: "cascade" for the parent's persister, None, or one of their own.
+
+        Like `tracker` and `state_initializer` it may take `context`, is called once for all children of a visit, and
+        counts for those whose task says nothing else. It may also be called `persister`.
+        """
         return "cascade"
 
     def state_initializer(self, *args: Any, **kwargs: Any) -> Any:
-        """What the children are loaded from: "cascade" for the parent's, None, or one of their own."""
+        """What the children are loaded from: "cascade" for where they are saved, None for nothing, or one of their own.
+
+        A child of which nothing is saved yet begins where one of their own has it under the child's id.
+        """
         return "cascade"
 
     # -- what the engine calls
@@ -136,13 +141,25 @@ class TaskBasedParallelAction(Action):
 
     def _settled(self, tasks: list[Any], context: ApplicationContext) -> list[SubGraphTask]:
         owner = f"tasks() of '{self.name}'"
+        replaced = self._replaced(context)
         for task in tasks:
             if not isinstance(task, SubGraphTask):
                 raise ResultError(f"{owner} yielded a {type(task).__name__}: yield a SubGraphTask.")
             task.state = first_state(task, owner)
-            if task.tracker == "cascade" and not (self.track and self._inherits_tracker):
-                task.tracker = self.tracker(**wanted(self.tracker, context=context)) if self.track else None
+            for name, own in replaced:
+                if getattr(task, name) == "cascade":
+                    setattr(task, name, own)
         return tasks
+
+    def _replaced(self, context: ApplicationContext) -> list[tuple[str, Any]]:
+        """What the children get in the place of what they would inherit."""
+        refused = [name for name, said in (("tracker", self.track), ("state_persister", self.persist)) if not said]
+        replaced: list[tuple[str, Any]] = [(name, None) for name in refused]
+        for name in self._replaces:
+            if name not in refused:
+                written = getattr(self, name)
+                replaced.append((name, written(**wanted(written, context=context))))
+        return replaced
 
     def _plan(self) -> Plan:
         own = self.executor()

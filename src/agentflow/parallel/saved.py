@@ -46,15 +46,41 @@ def journal_for(identity: Identity, task: SubGraphTask) -> Any:
     return journal_of(identity.saving, key, typing, None, spawn, beginning or "anew")
 
 
-async def was_finished(machine: Machine, runtime: Runtime, halts: Halts) -> bool:
-    """Whether a child is found in the store with nothing left to do; else it is claimed and goes on where it was."""
-    await machine.journal.open(machine, runtime)
+async def was_finished(machine: Machine, runtime: Runtime, halts: Halts, initializer: Any = "cascade") -> bool:
+    """Whether a child is found with nothing left to do; else it is claimed and goes on where it was.
+
+    Args:
+        machine: The child.
+        runtime: How it is run.
+        halts: Where it halts.
+        initializer: What it is loaded from besides the store it is saved in; what is in that store counts for more.
+
+    Raises:
+        BuildError: The initializer cannot load.
+    """
+    if initializer is not None and initializer != "cascade":
+        await _begin_at(machine, runtime, initializer)
+    if machine.journal is not None:
+        await machine.journal.open(machine, runtime)
     if machine.sequence_id < 0:
         return False
     finished = machine.prior in halts.after or machine.pending == END or _leads_nowhere(machine)
-    if finished:
+    if finished and machine.journal is not None:
         await machine.journal.close(machine, runtime, "halted")
     return finished
+
+
+async def _begin_at(machine: Machine, runtime: Runtime, initializer: Any) -> None:
+    from agentflow.persistence.records import Key
+    from agentflow.persistence.starting import Source, checked, found, placed
+
+    source = Source(checked(initializer, "initialize_from"))
+    if machine.journal is not None and machine.journal.persister is source.initializer:
+        return  # it is what the journal goes on with anyway
+    identity, typing = machine.identity, machine.state.typing_system
+    resumed = await found(runtime, source, Key(identity.partition_key or "", identity.app_id), typing)
+    if resumed is not None:
+        placed(resumed, machine, source, None)
 
 
 def _leads_nowhere(machine: Machine) -> bool:

@@ -103,9 +103,11 @@ class _Pump:
         child = self._child
         child.started = time.perf_counter()
         run = child.run(child.check(index, stop))
-        await tell_created(run.machine, child.runtime)
+        done = await child.was_finished(run.machine)
+        if not done:
+            await tell_created(run.machine, child.runtime)
         try:
-            while (opened := await run.advance_stream()) is not None:
+            while not done and (opened := await run.advance_stream()) is not None:
                 await self._pass_on(opened, index, stop)
         except BaseException as error:
             left = isinstance(error, Cancelled) or stop.was_left(index)
