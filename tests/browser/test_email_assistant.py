@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from tests.browser.conftest import Server, picture
 
@@ -112,6 +112,28 @@ def test_a_conversation_can_be_come_back_to_in_another_window(opened: Open, serv
     other = opened()
     other.locator("#earlier").select_option(re.search("id=(.+)", place)[1])  # type: ignore[index]
     expect(other.locator("article.draft")).to_have_count(1)
+
+
+def test_a_new_conversation_that_is_slow_to_begin_does_not_take_the_place_of_one_opened_meanwhile(
+    opened: Open, server: Server
+) -> None:
+    page = opened()
+    give_email(page)
+    title(page, "Before I write, tell me")
+    place = page.url
+    again = opened()
+    title(again, "Which email shall I answer?")
+    held: list[Route] = []
+    again.route("**/create", lambda route: held.append(route))
+    with again.expect_request("**/create"):
+        again.get_by_role("button", name="New").click()
+    again.goto(place)
+    title(again, "Before I write, tell me")
+    with again.expect_response("**/create"):
+        held[0].continue_()
+    give_answers(again)
+    title(again, "What shall I change?")
+    assert place == again.url
 
 
 def test_of_two_tabs_that_answer_at_once_one_is_taken_and_the_other_told(opened: Open) -> None:

@@ -56,7 +56,7 @@ export async function follow(path, on, lost, signal) {
       const response = await fetch(path, { headers: headers({ Accept: "text/event-stream" }), signal });
       if (!response.ok) throw new Refusal(response.status, await response.json().catch(() => ({})));
       pause = 300;
-      await each(response.body, on);
+      await each(response.body, on, signal);
     } catch (problem) {
       if (signal.aborted) return;
       if (problem instanceof Refusal && problem.status < 500) throw problem;
@@ -66,12 +66,12 @@ export async function follow(path, on, lost, signal) {
   }
 }
 
-async function each(body, on) {
+async function each(body, on, signal) {
   const reader = body.pipeThrough(new TextDecoderStream()).getReader();
   let text = "";
   for (;;) {
     const { value, done } = await reader.read();
-    if (done) return;
+    if (done || signal.aborted) return; // what was under way when it was told to stop is not told
     text += value;
     const blocks = text.split("\n\n");
     text = blocks.pop();

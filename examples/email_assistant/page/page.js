@@ -12,7 +12,8 @@ const DOING = {
   process_feedback: "Reading your feedback",
   final_result: "Finishing",
 };
-let view = null; // the conversation as the server told it last
+let here = null; // the id of the conversation that is open; what is told of another one comes too late
+let view = null; // that conversation as the server told it last
 let acting = null; // the action that runs
 let watching = null; // stops the stream of what happens
 let graph = null;
@@ -27,6 +28,7 @@ function idInAddress() {
 }
 
 async function open(id) {
+  here = id;
   if (watching) watching.abort();
   watching = new AbortController();
   [view, acting, steps, shownForm, sending] = [null, null, [], "", false];
@@ -38,13 +40,16 @@ async function open(id) {
   await listEarlier(id);
 }
 
+/** Open a new conversation, unless another one was opened while it was made. */
 async function begin() {
+  const before = here;
   const begun = await send("POST", "create", null, null, lost);
-  await open(begun.app_id);
+  if (here === before) await open(begun.app_id);
 }
 
 async function listEarlier(id) {
   const found = await get("applications?limit=500");
+  if (here !== id) return;
   const newest = found.applications.sort((one, other) => other.updated_at - one.updated_at);
   const options = newest.map((each) => {
     const when = new Date(each.updated_at * 1000).toLocaleString([], { dateStyle: "medium", timeStyle: "short" });
@@ -71,13 +76,14 @@ function happened(kind, facts) {
     at("steps").append(element("li", { class: "coming" }, decision(facts)));
   } else if (kind === "failed") {
     acting = null;
-    get(`applications/${view.app_id}/state`).then(told, refused);
+    get(`applications/${encodeURIComponent(here)}/state`).then(told, refused);
   }
   work();
   return undefined;
 }
 
 function told(facts) {
+  if (facts.app_id !== here) return;
   const before = view;
   view = facts;
   connected();
@@ -89,11 +95,11 @@ function told(facts) {
 }
 
 async function tellSteps() {
-  const id = view.app_id;
+  const id = here;
   try {
     const after = steps.length ? `&after=${steps.at(-1).sequence_id}` : "";
-    const found = await get(`applications/${id}/history?limit=500${after}`);
-    if (!view || view.app_id !== id) return;
+    const found = await get(`applications/${encodeURIComponent(id)}/history?limit=500${after}`);
+    if (here !== id) return;
     const last = steps.length ? steps.at(-1).sequence_id : -2;
     steps.push(...found.steps.filter((each) => each.sequence_id > last));
   } catch (problem) {
@@ -247,7 +253,7 @@ function restore() {
 }
 
 function wish(values, pressed) {
-  const id = encodeURIComponent(view.app_id);
+  const id = encodeURIComponent(here);
   switch (view.next_step) {
     case "process_input":
       return ["PUT", `initialize_draft/${id}`, { email_to_respond: values.get("email"), response_instructions: values.get("instructions") }];
@@ -263,7 +269,7 @@ function wish(values, pressed) {
 at("form").addEventListener("submit", async (event) => {
   event.preventDefault();
   if (sending) return;
-  const id = view.app_id;
+  const id = here;
   const request = wish(new FormData(at("form")), event.submitter ? event.submitter.value : "send");
   const names = [...at("form").querySelectorAll("textarea")].map((input) => typed(input.name));
   sending = true;
@@ -273,15 +279,15 @@ at("form").addEventListener("submit", async (event) => {
     await send(...request, view.sequence_id, lost);
     for (const name of names) sessionStorage.removeItem(name);
   } catch (problem) {
-    refused(problem);
+    if (here === id) refused(problem);
   }
-  if (!view || view.app_id !== id) return;
+  if (here !== id) return;
   sending = false;
   await get(`applications/${encodeURIComponent(id)}/state`).then(told, refused);
 });
 
 at("cancel").addEventListener("click", () => {
-  send("POST", `applications/${encodeURIComponent(view.app_id)}/cancel`, null, null, lost).then(told, refused);
+  send("POST", `applications/${encodeURIComponent(here)}/cancel`, null, null, lost).then(told, refused);
 });
 
 // -- what goes wrong
