@@ -17,6 +17,8 @@ from agentflow.parallel import MapActions, Outcome, first
 
 FASTEST = 1.0
 PATIENCE = 20.0
+#: A busy machine may hold up a race or two; one that waited for the losers would be held up each time.
+TRIES = 5
 
 
 class Provider(ThreadingTCPServer):
@@ -115,13 +117,15 @@ async def raced(models: Iterable[str], base: str) -> tuple[State[Any], float]:
 
 async def test_the_fastest_model_ends_the_race_and_the_others_connections() -> None:
     with Provider().serving() as server:
-        _, alone = await raced(["fast"], server.base)  # loads litellm as well
+        await raced(["fast"], server.base)  # loads litellm as well
         _, alone = await raced(["fast"], server.base)
-        state, took = await raced(["slow", "fast", "slower"], server.base)
-        assert ["fast", "fast", "fast", "slow", "slower"] == sorted(
-            server.asked.get(timeout=PATIENCE) for _ in range(5)
-        )
-        # this holds the event loop: what is not closed by now is closed by nobody
-        assert ["slow", "slower"] == sorted(server.closed.get(timeout=PATIENCE) for _ in range(2))
-    assert ("fast answers", [True, True]) == (state["answer"], state["cancelled"])
+        assert ["fast", "fast"] == [server.asked.get(timeout=PATIENCE) for _ in range(2)]
+        for _ in range(TRIES):
+            state, took = await raced(["slow", "fast", "slower"], server.base)
+            assert ["fast", "slow", "slower"] == sorted(server.asked.get(timeout=PATIENCE) for _ in range(3))
+            # this holds the event loop: what is not closed by now is closed by nobody
+            assert ["slow", "slower"] == sorted(server.closed.get(timeout=PATIENCE) for _ in range(2))
+            assert ("fast answers", [True, True]) == (state["answer"], state["cancelled"])
+            if took <= 1.1 * alone:
+                break
     assert took <= 1.1 * alone

@@ -18,7 +18,7 @@ import pytest
 
 import agentflow
 from agentflow import END, ApplicationBuilder, State, action, when
-from agentflow.tracking import LocalTracker, Runs, writer
+from agentflow.tracking import LocalTracker, Runs, store, writer
 from tests.drivers import Driver
 
 SOURCES = Path(agentflow.__file__).parents[1]
@@ -30,6 +30,7 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(writer, "PERSIST", 0.2)
     monkeypatch.setattr(writer, "PAUSE", 0.01)
     monkeypatch.setattr(writer, "GATHER", 0.01)
+    monkeypatch.setattr(store, "PATIENCE", 50)
 
 
 @action(reads=["count"], writes=["count", "note"])
