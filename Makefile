@@ -42,10 +42,15 @@ web: $(VENV)/.installed  ## Serve the email assistant with its page (PORT=8000)
 torture: $(VENV)/.installed  ## Crash, race, cancel and starve saved runs in every store (half an hour; SHARE=0.05 is less)
 	@$(BIN)/python scripts/torture.py --share $(or $(SHARE),1)
 
+# As many processes as there are processors, though no more than four: each has to load litellm and start its servers.
+export WORKERS ?= --numprocesses=logical --maxprocesses=4 --dist=loadfile --no-loadscope-reorder
+
 # `coverage run` and not pytest's plugin: pytest loads agentflow's own plugin, and agentflow with it, before that begins.
 test: $(VENV)/.installed  ## Run every test, with coverage
 	@.ci/install-browser >/dev/null || echo "There is no browser: the tests of pages will fail." >&2
-	@$(BIN)/coverage run -m pytest $(PYTEST_OPTIONS)
+	@$(BIN)/coverage erase
+	@$(BIN)/coverage run -m pytest $(WORKERS) $(PYTEST_OPTIONS)
+	@$(BIN)/coverage combine --quiet
 	@$(BIN)/coverage report
 
 CHECKS := check-format check-lint check-types check-imports check-caps

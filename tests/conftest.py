@@ -29,6 +29,16 @@ __all__ = ["drive"]
 hypothesis.settings.register_profile("agentflow", deadline=None, derandomize="CI" in os.environ)
 hypothesis.settings.load_profile("agentflow")
 
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Measure the coverage of the tests' own process only, which is a worker of pytest-xdist when there are any.
+
+    What a test starts is to be as its user starts it: without modules that coverage loaded, and not at half the speed.
+    """
+    if not config.getoption("numprocesses", None):
+        os.environ.pop("COVERAGE_PROCESS_CONFIG", None)
+
+
 LOOPBACK = ("127.0.0.1", "localhost", "::1", "", None)
 
 #: Calls of a socket that name the other side. What `sendto` is given last is its address.

@@ -2,7 +2,8 @@
 
 A server of our own is started once for a run of the tests, in a folder that is removed at its end, from the programs on
 this machine; where they are missing and we may install packages, they are installed. Where no server can be had the
-tests fail, and say what to install: they are never skipped.
+tests fail, and say what to install: they are never skipped. Tests empty the stores they are given, so each worker of
+pytest-xdist has servers of its own, or a database of its own on those that are named.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import subprocess
 import tempfile
 import time
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from agentflow.persistence import Persister
 
@@ -25,10 +27,12 @@ _started: list[tuple[subprocess.Popen[bytes], Path]] = []
 
 def start() -> None:
     """See that both variables name a server, starting what is missing."""
-    if POSTGRES not in os.environ:
-        os.environ[POSTGRES] = _postgres()
-    if REDIS not in os.environ:
-        os.environ[REDIS] = _redis()
+    worker = os.environ.get("PYTEST_XDIST_WORKER", "")
+    for variable, started, apart in ((POSTGRES, _postgres, _own_database), (REDIS, _redis, _own_number)):
+        if variable not in os.environ:
+            os.environ[variable] = started()
+        elif worker:
+            os.environ[variable] = apart(os.environ[variable], worker)
 
 
 def stop() -> None:
@@ -64,6 +68,26 @@ def _redis() -> str:
     options = ["--port", str(port), "--bind", "127.0.0.1", "--dir", str(folder), "--save", ""]
     _begin([str(server), *options, "--appendonly", "yes", "--appendfsync", "always"], folder, port)
     return f"redis://127.0.0.1:{port}/0"
+
+
+def _own_database(url: str, worker: str) -> str:
+    """The URL of a PostgreSQL database for one worker, made if it is not there."""
+    import psycopg
+    from psycopg import sql
+
+    parts = urlsplit(url)
+    name = f"{parts.path.strip('/')}_{worker}"
+    with psycopg.connect(url, autocommit=True) as connection:
+        if connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [name]).fetchone() is None:
+            connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+    return parts._replace(path=f"/{name}").geturl()
+
+
+def _own_number(url: str, worker: str) -> str:
+    """The URL of a Redis database for one worker: there are sixteen, by number."""
+    parts = urlsplit(url)
+    number = int(parts.path.strip("/") or 0) + 1 + int(worker.removeprefix("gw"))
+    return parts._replace(path=f"/{number}").geturl()
 
 
 def _program(name: str, package: str) -> Path:
