@@ -6,6 +6,7 @@ What must not live here: anything that outlives the process.
 from __future__ import annotations
 
 import time
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, ClassVar
@@ -31,6 +32,7 @@ class InMemoryPersister(Persister):
         self._heads: dict[Key, tuple[Head, float]] = {}  # with the end of the lease
         self._rows: dict[Key, dict[int, Row]] = {}
         self._blobs: dict[str, str] = {}
+        self._offspring: defaultdict[tuple[str, Key], set[Key]] = defaultdict(set)  # how they came, and from whom
         self._lock = new_lock()
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -57,6 +59,8 @@ class InMemoryPersister(Persister):
                 head = Head(key, birth.row.sequence_id, 1, birth.mark, *made)
                 self._rows[key] = {birth.row.sequence_id: replace(birth.row, epoch=1, created_at=now)}
                 self._blobs.update(birth.blobs)
+                for source in _sources(head):
+                    self._offspring[source].add(key)
             else:
                 refused = refusal(claim, head)
                 if refused is not None:
@@ -125,9 +129,8 @@ class InMemoryPersister(Persister):
         return self._blobs.get(digest)
 
     def offspring(self, key: Key) -> tuple[list[Head], list[Head]]:
-        heads = self.heads()
-        spawned = [head for head in heads if head.spawn is not None and head.spawn.key == key]
-        return spawned, [head for head in heads if head.fork is not None and head.fork.key == key]
+        with self._lock:
+            return self._came("spawn", key), self._came("fork", key)
 
     def replace(self, key: Key, row: Row, blobs: Mapping[str, str]) -> None:
         with self._lock:
@@ -143,9 +146,20 @@ class InMemoryPersister(Persister):
                 del kept[number]
             if before is None:
                 self._rows.pop(key, None)
-                self._heads.pop(key, None)
+                self._forget(key)
             used = {digest for rows in self._rows.values() for row in rows.values() for digest in row.blobs}
             self._blobs = {digest: body for digest, body in self._blobs.items() if digest in used}
+
+    def _came(self, how: str, source: Key) -> list[Head]:
+        found = [self._seen(key) for key in sorted(self._offspring.get((how, source), ()))]
+        return [head for head in found if head is not None]
+
+    def _forget(self, key: Key) -> None:
+        head, _ = self._heads.pop(key, (None, 0.0))
+        for source in () if head is None else _sources(head):
+            self._offspring[source].discard(key)
+            if not self._offspring[source]:
+                del self._offspring[source]
 
     def _seen(self, key: Key) -> Head | None:
         found = self._heads.get(key)
@@ -159,6 +173,11 @@ class InMemoryPersister(Persister):
 
     def _keep(self, head: Head) -> None:
         self._heads[head.key] = head, self._heads[head.key][1]
+
+
+def _sources(head: Head) -> list[tuple[str, Key]]:
+    """How an application came, and from whom."""
+    return [(how, each.key) for how, each in (("spawn", head.spawn), ("fork", head.fork)) if each is not None]
 
 
 class DevNullPersister(InMemoryPersister):
