@@ -5,13 +5,15 @@ from __future__ import annotations
 import stat
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from urllib.parse import unquote
 
 import httpx
 import pytest
 
 from agentflow.persistence import InMemoryPersister
 from agentflow.testing import ScriptedProvider
-from tests.serving.clients import TOKEN, client_of
+from tests.serving.clients import TOKEN, ask, client_of
+from tests.serving.hostile_ids import EVERY, in_address
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 EMAIL = "Subject: Dinner\n\nWould you like to join us for dinner?\nRobin"
@@ -79,6 +81,23 @@ async def test_the_page_needs_no_token_and_loads_nothing_from_elsewhere(client: 
         for foreign in ("http://", "https://", "innerHTML", "style=", "onclick", "<script>"):
             assert foreign not in answer.text.replace("http://www.w3.org/2000/svg", ""), path
     assert 401 == (await client.post("/create")).status_code
+
+
+async def test_hostile_ids_lead_to_no_conversation_and_to_no_file(llm: ScriptedProvider) -> None:
+    from email_assistant.server import web
+
+    api = web(InMemoryPersister(), token=TOKEN)
+    for number, app_id in enumerate(EVERY):
+        place = in_address(app_id, bool(number % 2))
+        body = {"email_to_respond": "", "response_instructions": ""}
+        for method, address in (
+            ("GET", f"/{place}/state"),
+            ("PUT", f"/initialize_draft/{place}"),
+            ("GET", f"/page/{place}"),
+        ):
+            status, said = await ask(api, method, address, body if method == "PUT" else None)
+            assert status in ((404, 405, 422) if "/" in unquote(place) else (404, 422)), (address, said)
+    assert 0 == llm.calls
 
 
 def test_the_token_is_kept_for_its_owner_only(tmp_path: Path) -> None:

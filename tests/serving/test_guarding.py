@@ -1,14 +1,9 @@
-"""What a stranger, a page of another site, and a careless client can do: nothing.
-
-`AGENTFLOW_FUZZ=10000` tries that many hostile ids instead of 400.
-"""
+"""What a stranger, a page of another site, and a careless client can do: nothing."""
 
 from __future__ import annotations
 
 import asyncio
 import json
-import os
-import re
 from collections.abc import AsyncIterator
 from typing import Annotated, Any
 
@@ -22,31 +17,7 @@ from agentflow.persistence import InMemoryPersister, Key, SQLitePersister
 from agentflow.redaction import Secret
 from agentflow.serving import create_api
 from agentflow.serving.guarding import Guard, Limits
-from agentflow.serving.shapes import ID
 from tests.serving.clients import TOKEN, api_of, client_of, counting, created
-
-#: Ids that would be paths, statements, headers or worse; the rest are made of them.
-HOSTILE = [
-    *(
-        "..",
-        ".",
-        "../x",
-        "..%2fx",
-        "%2e%2e",
-        "%2e%2e%2fetc%2fpasswd",
-        "/etc/passwd",
-        "a/b",
-        "a\\b",
-        "~",
-        "a b",
-        "a%00b",
-    ),
-    *("a\nb", "a%0ab", "a%0d%0aSet-Cookie:x", "'; DROP TABLE agentflow_app; --", '"', "a'b", "%27%20OR%201=1", "${x}"),
-    *("{{7*7}}", "<script>", "a?b", "a#b", "é", "ﬁ", "\u202e", "a" * 129, "con:", "\x1frequests", "%1frequests", "*"),
-    *("a;b", "a,b", "a|b", "a&b", "@", "[x]", "%ff", "%c0%ae", "a%2500", "..;/x", ".%2e", "%252e%252e", "a\tb"),
-]
-
-SIZE = int(os.environ.get("AGENTFLOW_FUZZ", "400"))
 
 
 @pytest.fixture
@@ -152,33 +123,6 @@ async def test_every_answer_tells_browsers_to_be_careful(client: httpx.AsyncClie
         assert ("nosniff", "DENY") == (headers["x-content-type-options"], headers["x-frame-options"])
         assert not any(name.startswith("access-control") for name in headers)
     assert 404 == (await client.get("/docs")).status_code  # they would load scripts from elsewhere
-
-
-async def test_hostile_ids_are_refused_and_reach_nothing(tmp_path: Any) -> None:
-    store = SQLitePersister(tmp_path / "inside" / "runs.db")
-    (tmp_path / "inside").mkdir()
-    ids = [f"{start}{middle}{end}" for start in HOSTILE for middle in HOSTILE for end in ("", "x", "..", "%00")]
-    ids = [*HOSTILE, *ids][:SIZE]
-    before = sorted(tmp_path.rglob("*"))
-    async with client_of(api_of(persister=store)) as client:
-        for number, app_id in enumerate(ids):
-            method, path = [("GET", "state"), ("POST", "run"), ("GET", "history"), ("POST", "cancel")][number % 4]
-            request = client.build_request(method, "http://127.0.0.1/")
-            raw = f"/applications/{app_id}/{path}".encode("utf-8", "surrogatepass")
-            request.url = request.url.copy_with(raw_path=_sendable(raw))
-            answer = await client.send(request)
-            assert answer.status_code in (404, 405, 422), (app_id, answer.text)
-            if number % 10 == 0 and not re.fullmatch(ID, app_id):
-                assert 422 == (await client.post("/applications", json={"app_id": app_id})).status_code, app_id
-        assert [] == (await client.get("/applications")).json()["applications"]
-    store.close()
-    made = set(tmp_path.rglob("*")) - set(before)
-    assert all(path.parent == tmp_path / "inside" for path in made)
-
-
-def _sendable(raw: bytes) -> bytes:
-    """What a client would have to escape to send it at all."""
-    return b"".join(bytes([each]) if 32 < each < 127 and each not in b"?#" else b"%%%02x" % each for each in raw)
 
 
 async def test_a_dependency_says_whose_applications_are_asked_for_and_nobody_sees_those_of_others() -> None:

@@ -86,6 +86,7 @@ def create_api(
         version=version,
         docs_url=None,  # they are pages that load scripts from elsewhere
         redoc_url=None,
+        redirect_slashes=False,  # strangers would be told which addresses there are, and not in our own words
         lifespan=_closing(service),
         generate_unique_id_function=_named,
     )
