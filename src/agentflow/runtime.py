@@ -144,8 +144,7 @@ class AsyncRuntime:
         value = fn(*args, **kwargs)
         if type(value) is CoroutineType or hasattr(type(value), "__await__"):
             return await value
-        if time.perf_counter() - started > LOOP_HELD_LIMIT:
-            _warn_held(fn, time.perf_counter() - started)
+        warn_if_held(fn, started)
         return value
 
     async def offload(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
@@ -284,10 +283,12 @@ async def each_apart(stream: Iterator[T]) -> AsyncIterator[T]:
 _held: set[str] = set()
 
 
-def _warn_held(fn: Callable[..., Any], seconds: float) -> None:
-    import logging
+def warn_if_held(fn: Callable[..., Any], started: float) -> None:
+    """Say, once per function, that a plain `def` called at `started` (`time.perf_counter()`) held the event loop."""
+    seconds = time.perf_counter() - started
+    if seconds > LOOP_HELD_LIMIT and name_of(fn) not in _held:
+        import logging
 
-    if name_of(fn) not in _held:
         _held.add(name_of(fn))
         logging.getLogger("agentflow").warning(
             "'%s' is a plain def and held the event loop for %.0f ms: declare it blocking=True or make it async.",

@@ -280,3 +280,25 @@ def test_a_subclass_may_forget_to_call_the_base_initializer(drive: Driver) -> No
             self.factor = factor
 
     assert [2] == results(drive, Own(3), numbers=[1])
+
+
+def test_a_child_nobody_saves_or_hears_of_still_knows_who_it_is(drive: Driver) -> None:
+    told: list[tuple[str, Any, Any]] = []
+
+    @action(reads=["number"], writes=["result"])
+    def tell(state: State, __context: ApplicationContext) -> State:
+        parent = __context._identity.spawning_parent_pointer
+        told.append((__context.app_id, __context.sequence_id, parent and parent.app_id))
+        return state.update(result=state["number"])
+
+    class Told(Doubled):
+        def action(self) -> Any:
+            return tell
+
+        def reduce(self, state: State, states: Any, outcomes: Any) -> State:
+            assert {(outcome.app_id, 0, "parent") for outcome in outcomes} == set(told)
+            return state.update(results=[each["result"] for each in states])
+
+    made = ApplicationBuilder().with_actions(work=Told()).with_entrypoint("work").with_state(numbers=[1, 2])
+    drive.run(drive.build(made.with_identifiers(app_id="parent")))
+    assert 2 == len({app_id for app_id, *_ in told})

@@ -8,13 +8,15 @@ from __future__ import annotations
 import functools
 import importlib
 import sys
+import time
 from collections.abc import Callable, Iterable, Mapping
+from types import CoroutineType
 from typing import Any, cast
 
 from agentflow.actions.absent import AbsentAction
 from agentflow.actions.base import PLAIN, Action, Options
 from agentflow.errors import BuildError, did_you_mean
-from agentflow.runtime import BLOCKING, Runtime, refuse_awaitable
+from agentflow.runtime import ASYNC, BLOCKING, Runtime, refuse_awaitable, warn_if_held
 from agentflow.signatures import accepted, docstring, names, parameters_of, positional_count
 from agentflow.state import State
 
@@ -91,6 +93,13 @@ class FunctionAction(Action):
             returned = self.fn(state, **arguments)
             if hasattr(returned, "__await__"):
                 refuse_awaitable(self.fn, returned)
+        elif runtime is ASYNC:
+            started = time.perf_counter()
+            returned = self.fn(state, **arguments)
+            if type(returned) is CoroutineType or hasattr(type(returned), "__await__"):
+                returned = await returned
+            else:
+                warn_if_held(self.fn, started)
         else:
             returned = await runtime.call(self.fn, state, **arguments)
         if returned.__class__ is State:

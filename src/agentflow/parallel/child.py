@@ -1,106 +1,73 @@
-"""Child: one task on its way, an application of its own below the running step; Family: what siblings share.
+"""Child: one task on its way, an application of its own below the running step.
 
-What must not live here: running many of them (`running.py`).
+What must not live here: what siblings share (`family.py`), or running many of them (`running.py`).
 """
 
 from __future__ import annotations
 
 import functools
-import hashlib
 import time
-from collections.abc import Callable, Coroutine, Mapping
-from typing import Any, Final
+from collections.abc import Callable, Collection, Coroutine, Mapping
+from typing import Any
 
+from agentflow.actions import PLAIN
 from agentflow.budget import CURRENT_METER
-from agentflow.context import ApplicationContext, Identity, ParentPointer
+from agentflow.context import ApplicationContext
 from agentflow.engine import rules
 from agentflow.engine.created import tell_created
 from agentflow.engine.machine import Machine
 from agentflow.engine.run import Run
-from agentflow.engine.steps import perform
+from agentflow.engine.steps import perform_unseen
 from agentflow.errors import ActionTimeoutError
-from agentflow.hooks import NO_HOOKS, ExecuteMethod, HookSet
 from agentflow.nursery import Cancelled, Stop
+from agentflow.parallel.family import OF_NO_OTHER, ChildContext, Family
 from agentflow.parallel.outcomes import Finished, Outcome
 from agentflow.parallel.portable import Parcel, explained, run_parcel
-from agentflow.parallel.saved import journal_for, saving_for, was_finished
+from agentflow.parallel.saved import journal_for, was_finished
 from agentflow.parallel.tasks import RunnableGraph, SubGraphTask
 from agentflow.persistence.failpoints import reach
 from agentflow.runtime import BLOCKING, Runtime
+from agentflow.state import State
 from agentflow.usage import NOTHING, Usage, total
-
-#: A task's `state_initializer` that names no place of its own.
-_OF_NO_OTHER: Final = (None, "cascade")
-
-
-class Family:
-    """What the children of one step have in common, worked out once for all of them.
-
-    Args:
-        context: The step they belong to.
-        runtime: How they are run.
-        timeout: The longest each may take, in seconds, unless its task says otherwise.
-    """
-
-    __slots__ = (
-        "_hooks",
-        "_prefix",
-        "context",
-        "executor_factory",
-        "finished",
-        "method",
-        "parent",
-        "partition_key",
-        "runtime",
-        "saving",
-        "timeout",
-        "tracker",
-    )
-
-    def __init__(self, context: ApplicationContext, runtime: Runtime, timeout: float | None = None) -> None:
-        self.context: ApplicationContext = context
-        self.runtime: Runtime = runtime
-        self.timeout: float | None = timeout
-        self.method: ExecuteMethod = ExecuteMethod.run if runtime is BLOCKING else ExecuteMethod.arun
-        self.parent: ParentPointer = ParentPointer(context.app_id, context.partition_key, context.sequence_id)
-        self.partition_key: str | None = context.partition_key
-        self.tracker: Any = context.tracker
-        self.saving: Any = context.saving
-        self.executor_factory: Any = context.parallel_executor_factory
-        self.finished: dict[str, Any] = context.finished
-        named = (context.partition_key or "", context.app_id, str(context.sequence_id), "")
-        self._prefix = hashlib.blake2b("\x00".join(named).encode(), digest_size=16)
-        self._hooks: tuple[Any, HookSet] = (None, hooks_for(None, context))
-
-    def id_of(self, key: str) -> str:
-        """The id of the child of that key: the same on a retry of the step, new on the next visit."""
-        named = self._prefix.copy()
-        named.update(key.encode())
-        return named.hexdigest()
-
-    def hooks(self, tracker: Any) -> HookSet:
-        """What observes a child with this tracker; siblings with the same one share it."""
-        if self._hooks[0] is not tracker:
-            self._hooks = tracker, hooks_for(tracker, self.context)
-        return self._hooks[1]
 
 
 class Child:
     """One task on its way: what it is, and how long it took."""
 
-    __slots__ = ("_machine", "app_id", "family", "key", "result", "runnable", "runtime", "started", "task", "timeout")
+    __slots__ = ("_app_id", "_context", "_machine", "_state", "family", "key", "result", "started", "task")
 
     def __init__(self, task: SubGraphTask, position: int, family: Family) -> None:
         self.task: SubGraphTask = task
-        self.runnable: RunnableGraph = task.runnable
         self.key: str = str(position) if task.key is None else task.key
         self.family: Family = family
-        self.runtime: Runtime = family.runtime
-        self.timeout: float | None = family.timeout if task.timeout is None else task.timeout
-        self.app_id: str = task.application_id or family.id_of(self.key)
         self.started: float = 0.0
         self.result: Outcome | None = None
+        self._app_id: str | None = task.application_id
         self._machine: Machine | None = None
+        self._context: ApplicationContext | None = None  # in the place of a machine, which a single action needs not
+        self._state: State[Any] | None = None
+
+    @property
+    def app_id(self) -> str:
+        """Its id, worked out when somebody asks for it: many that are about to start have no time to lose."""
+        if self._app_id is None:
+            self._app_id = self.family.id_of(self.key)
+        return self._app_id
+
+    @property
+    def runnable(self) -> RunnableGraph:
+        """What it runs."""
+        return self.task.runnable
+
+    @property
+    def runtime(self) -> Runtime:
+        """How it is run."""
+        return self.family.runtime
+
+    @property
+    def timeout(self) -> float | None:
+        """The longest it may take, in seconds."""
+        return self.family.timeout if self.task.timeout is None else self.task.timeout
 
     @property
     def context(self) -> ApplicationContext:
@@ -110,29 +77,39 @@ class Child:
     async def flow(self, index: int, stop: Stop) -> Outcome:
         """Run the child to its end.
 
+        What is done before its action waits for the first time is done by all children before the last of them starts,
+        so a single action that nobody saves or hears of starts with nothing but a context.
+
         Raises:
             ActionTimeoutError: It took too long.
         """
         self.started = time.perf_counter()
-        unlimited = self.timeout is None and CURRENT_METER.get() is None
-        check = None if unlimited and self.runtime is not BLOCKING else self.check(index, stop)  # a task is cancelled
-        machine = self._machine = self.machine()
         reach("before-child")
-        contract = self.runnable.only
-        alone = machine.journal is None and self.task.state_initializer in _OF_NO_OTHER
-        if contract is not None and alone and machine.identity.hooks is NO_HOOKS:
-            if check is not None:
-                check()
-            steps: Coroutine[Any, Any, Any] = perform(machine, self.runtime, contract, self._inputs())
-        else:
-            run = self.run(check)
-            if not alone and await self.was_finished(machine):
+        family, task = self.family, self.task
+        contract = task.runnable.only
+        if contract is None or contract.options is not PLAIN or not family.is_unseen(task):
+            if not await self._run_whole(index, stop):
                 return self.outcome()
-            await tell_created(machine, self.runtime)
-            steps = run.to_end()
-        await (steps if self.timeout is None else self._in_time(steps, self.timeout))
+        else:
+            if family.runtime is BLOCKING:  # a task is cancelled
+                stop.check(index)
+            if (meter := CURRENT_METER.get()) is not None:
+                meter.check()
+            context = self._context = ChildContext(family, task, self.key, contract.name)
+            inputs = self._inputs() if task.inputs else {}
+            self._state = await perform_unseen(context, family.runtime, contract, task.state, inputs)
         reach("after-child")
         return self.outcome()
+
+    async def _run_whole(self, index: int, stop: Stop) -> bool:
+        unlimited = self.timeout is None and CURRENT_METER.get() is None
+        run = self.run(None if unlimited and self.runtime is not BLOCKING else self.check(index, stop))
+        alone = run.machine.journal is None and self.task.state_initializer in OF_NO_OTHER
+        if not alone and await self.was_finished(run.machine):
+            return False
+        await tell_created(run.machine, self.runtime)
+        await (run.to_end() if self.timeout is None else self._in_time(run.to_end(), self.timeout))
+        return True
 
     async def _in_time(self, steps: Coroutine[Any, Any, Any], limit: float) -> None:
         if self.runtime is BLOCKING:
@@ -161,32 +138,18 @@ class Child:
 
     def machine(self) -> Machine:
         """The new application's machine, with what it inherits from its parent."""
-        family, task, runnable = self.family, self.task, self.runnable
-        tracker = family.tracker if task.tracker == "cascade" else task.tracker
-        identity = Identity(
-            self.app_id,
-            family.partition_key,
-            None,
-            family.parent,
-            family.hooks(tracker),
-            tracker,
-            family.executor_factory,
-            family.saving if task.state_persister == "cascade" else saving_for(task, family.context),
-            family.finished,
-        )
-        machine = Machine(runnable.graph, task.state, runnable.entrypoint, identity)
+        runnable, identity = self.runnable, self.family.identity_of(self.task, self.app_id)
+        machine = Machine(runnable.graph, self.task.state, runnable.entrypoint, identity)
         if identity.saving is not None:
-            machine.journal = journal_for(identity, task)
+            machine.journal = journal_for(identity, self.task)
         return machine
 
     def outcome(self, error: BaseException | None = None, cancelled: bool = False) -> Outcome:
         """How it ended: well, or with that error."""
         machine = self._machine
-        if machine is None:
-            return Outcome(self.key, self.app_id, None, error, NOTHING, self.duration, cancelled)
-        usage = self.usage if machine.usage_by_action else NOTHING
-        seconds = time.perf_counter() - self.started
-        state = machine.state if error is None else None
+        usage = self.usage
+        seconds = self.duration
+        state = None if error is not None else self._state if machine is None else machine.state
         return Outcome(self.key, self.app_id, state, error, usage, seconds, cancelled)
 
     def end(self, outcome: Outcome | None, error: BaseException | None) -> Outcome:
@@ -220,8 +183,11 @@ class Child:
     @property
     def usage(self) -> Usage:
         """What its model calls have used so far."""
-        used = None if self._machine is None else self._machine.usage_by_action
-        return total(used.values()) if used else NOTHING
+        if self._context is not None:
+            used: Collection[Usage] = self._context.usages
+        else:
+            used = self._machine.usage_by_action.values() if self._machine is not None else ()
+        return total(used) if used else NOTHING
 
     @property
     def duration(self) -> float:
@@ -247,12 +213,3 @@ class Child:
         return ActionTimeoutError(
             f"the task {self.key!r} took longer than its {self.timeout:g} seconds: raise its timeout or make it faster."
         )
-
-
-def hooks_for(tracker: Any, parent: ApplicationContext) -> HookSet:
-    """What observes a child: its tracker, and those hooks of its parent that go along to children."""
-    others = (hook for hook in parent.hooks.cascading if hook is not tracker)
-    wanted = *(() if tracker is None else (tracker,)), *others
-    if not wanted:
-        return NO_HOOKS
-    return parent.hooks if parent.hooks.hooks == wanted else HookSet(wanted)

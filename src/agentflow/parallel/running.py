@@ -12,8 +12,9 @@ from typing import Any
 from agentflow.context import ApplicationContext
 from agentflow.errors import BuildError
 from agentflow.nursery import Cancelled, Ended, Stop, run_all
-from agentflow.parallel.child import Child, Family
+from agentflow.parallel.child import Child
 from agentflow.parallel.executors import ExecutorOrFactory, opened
+from agentflow.parallel.family import Family
 from agentflow.parallel.outcomes import Outcome
 from agentflow.parallel.stops import StopCondition
 from agentflow.parallel.tasks import SubGraphTask
@@ -105,7 +106,8 @@ def _is_fatal(error: BaseException, plan: Plan) -> bool:
 
 
 def _no_two_alike(children: Sequence[Child]) -> None:
-    if len({child.app_id for child in children}) == len(children):
+    given = any(child.task.application_id is not None for child in children)
+    if len({child.app_id if given else child.key for child in children}) == len(children):
         return
     seen: set[str] = set()
     for child in children:

@@ -16,7 +16,8 @@ from agentflow.engine.streams import StreamedStep
 from agentflow.errors import BuildError, RunError, did_you_mean
 from agentflow.nursery import Cancelled, Emit, Stop
 from agentflow.nursery.merged import Merged
-from agentflow.parallel.child import Child, Family
+from agentflow.parallel.child import Child
+from agentflow.parallel.family import Family
 from agentflow.parallel.running import MAX_CONCURRENCY, first_state
 from agentflow.parallel.tasks import SubGraphTask
 from agentflow.runtime import ASYNC, BLOCKING, Runtime, each

@@ -13,7 +13,8 @@ from agentflow.context import ApplicationContext
 from agentflow.errors import BuildError, RunError
 from agentflow.graph import Graph
 from agentflow.nursery import Stop
-from agentflow.parallel.child import Child, Family
+from agentflow.parallel.child import Child
+from agentflow.parallel.family import Family
 from agentflow.parallel.tasks import RunnableGraph, SubGraphTask
 from agentflow.runtime import Runtime, current_step
 from agentflow.signatures import Parameters
