@@ -5,7 +5,6 @@ What must not live here: running anything.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping
 from typing import Any, Self
 
@@ -18,8 +17,9 @@ from agentflow.engine.machine import Machine
 from agentflow.errors import BuildError, UnknownNameError, did_you_mean, raise_problems
 from agentflow.graph import Graph, Transition, as_action, named_action, transitions_from
 from agentflow.hooks import NO_HOOKS, Hook, HookSet
+from agentflow.ids import new_id
 from agentflow.runtime import ASYNC, BLOCKING, Runtime, run_blocking
-from agentflow.state import State, TypingSystem
+from agentflow.state import State, TypingSystem, over
 from agentflow.typed import is_model, plain
 
 
@@ -104,7 +104,7 @@ class ApplicationBuilder:
         self._graph: Graph | None = None
         self._own: GraphBuilder | None = None
         self._entrypoint: str | None = None
-        self._state: State[Any] | Mapping[str, Any] | None = None
+        self._state: dict[str, Any] | None = None
         self._typing: TypingSystem | None = None
         self._app_id: str | None = None
         self._partition_key: str | None = None
@@ -160,14 +160,14 @@ class ApplicationBuilder:
 
     def with_state(self, state: State[Any] | Any = None, **values: Any) -> Self:
         """The first state: a `State`, a pydantic model, a mapping, and values by keyword; later calls add to it."""
-        given: Mapping[str, Any] = self._state or {}
+        given = self._state
         if state is None:
-            self._state = {**given, **values}
+            self._state = values if given is None else {**given, **values}
             return self
         if is_model(state):
             state = self._typing.construct_state(state) if self._typing is not None else plain(state)
         if isinstance(state, Mapping):
-            self._state = {**given, **state, **values}
+            self._state = {**(given or {}), **state, **values}
             return self
         return self._problem(f"with_state() takes a State, a mapping or a model, not {state!r}: use keywords.")
 
@@ -388,21 +388,19 @@ class ApplicationBuilder:
 
     def _id(self) -> str:
         if self._app_id is None:
-            self._app_id = os.urandom(16).hex()
+            self._app_id = new_id()
         return self._app_id
 
     def _assemble(self, saved: Any) -> Application[Any]:
-        entrypoint = self._entrypoint if self._source is None else self._source.default_entrypoint
-        graph = self._checked_graph(entrypoint)
+        graph, entrypoint = self._checked_graph()
         state = self._first_state() if saved is None else saved.state
-        own = self._own is not None
-        if own or (saved is None and not graph.first_reads(str(entrypoint)).keys() <= state.keys()):
-            raise_problems("this application", self._start_problems(graph, str(entrypoint), state, saved))
+        if self._own is not None or (saved is None and not graph.first_reads(entrypoint).keys() <= state.keys()):
+            raise_problems("this application", self._start_problems(graph, entrypoint, state, saved))
         if self._tracker_may_move and self._saving is not None:
             self._tracker.move_beside(self._saving.persister)
         hooks = HookSet(self._hooks) if self._hooks else NO_HOOKS
         identity = Identity(
-            self._id(),
+            self._app_id or self._id(),
             self._partition_key,
             None if saved is None else _forked_from(saved),
             self._spawned_by,
@@ -411,7 +409,7 @@ class ApplicationBuilder:
             self._executor,
             self._saving,
         )
-        machine = Machine(graph, state, str(entrypoint), identity, self._sequence_id)
+        machine = Machine(graph, state, entrypoint, identity, self._sequence_id)
         if self._saving is not None or saved is not None:
             self._with_store(machine, saved)
         return Application(machine, self)
@@ -431,11 +429,17 @@ class ApplicationBuilder:
             if self._at_entrypoint:
                 machine.restart()
 
-    def _checked_graph(self, entrypoint: str | None) -> Graph:
-        if self._own is None and self._graph is not None and entrypoint in self._graph.contracts and not self._problems:
-            return self._graph  # it was checked when it was built
-        problems = list(self._problems)
+    def _checked_graph(self) -> tuple[Graph, str]:
         graph = self._graph
+        entrypoint: str | None = self._entrypoint if self._source is None else self._source.default_entrypoint
+        if graph is None or self._own is not None or self._problems:
+            return self._newly_checked(entrypoint)
+        if entrypoint is None or entrypoint not in graph.contracts:
+            return self._newly_checked(entrypoint)
+        return graph, entrypoint  # it was checked when it was built
+
+    def _newly_checked(self, entrypoint: str | None) -> tuple[Graph, str]:
+        problems, graph = list(self._problems), self._graph
         if self._own is not None:
             graph = None
             try:
@@ -456,7 +460,8 @@ class ApplicationBuilder:
             )
         raise_problems("this application", problems)
         assert graph is not None
-        return graph
+        assert entrypoint is not None
+        return graph, entrypoint
 
     def _start_problems(self, graph: Graph, entrypoint: str, state: State[Any], saved: Any) -> list[BuildError]:
         known = set(state) | (self._typing.required_keys if self._typing is not None else frozenset())
@@ -470,11 +475,11 @@ class ApplicationBuilder:
         return problems
 
     def _first_state(self) -> State[Any]:
+        if self._source is None and self._typing is None:
+            return over(self._state or {})
         first = self._state if self._source is None else self._source.default_state
-        if self._typing is None:
-            return State(first)
-        given = dict(first or {})
-        return State({**self._typing.defaults(), **given}, self._typing)
+        defaults = {} if self._typing is None else self._typing.defaults()
+        return State({**defaults, **(first or {})}, self._typing)
 
     def _graph_builder(self) -> GraphBuilder:
         if self._own is None:

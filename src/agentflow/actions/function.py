@@ -8,16 +8,14 @@ from __future__ import annotations
 import functools
 import importlib
 import sys
-import time
 from collections.abc import Callable, Iterable, Mapping
-from types import CoroutineType
 from typing import Any, cast
 
 from agentflow.actions.absent import AbsentAction
 from agentflow.actions.base import PLAIN, Action, Options
 from agentflow.errors import BuildError, did_you_mean
-from agentflow.runtime import ASYNC, BLOCKING, Runtime, refuse_awaitable, warn_if_held
-from agentflow.signatures import accepted, docstring, names, parameters_of, positional_count
+from agentflow.runtime import ASYNC, BLOCKING, Runtime, refuse_awaitable
+from agentflow.signatures import accepted, docstring, is_async, names, parameters_of, positional_count
 from agentflow.state import State
 
 
@@ -39,6 +37,7 @@ class FunctionAction(Action):
         self.tags: list[str] = list(names(tags))
         self.options = options
         self.bound: dict[str, Any] = {}
+        self._is_async = is_async(fn)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         return self.fn(*args, **{**self.bound, **kwargs})
@@ -91,15 +90,10 @@ class FunctionAction(Action):
         arguments = {**self.bound, **inputs} if self.bound else inputs
         if runtime is BLOCKING:  # as its `call` does, without another coroutine: this is what most steps do
             returned = self.fn(state, **arguments)
-            if hasattr(returned, "__await__"):
+            if returned.__class__ is not State and hasattr(returned, "__await__"):
                 refuse_awaitable(self.fn, returned)
-        elif runtime is ASYNC:
-            started = time.perf_counter()
-            returned = self.fn(state, **arguments)
-            if type(returned) is CoroutineType or hasattr(type(returned), "__await__"):
-                returned = await returned
-            else:
-                warn_if_held(self.fn, started)
+        elif runtime is ASYNC and self._is_async:  # likewise
+            returned = await self.fn(state, **arguments)
         else:
             returned = await runtime.call(self.fn, state, **arguments)
         if returned.__class__ is State:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from agentflow.errors import InputError
+from agentflow.ids import new_id
 
 if TYPE_CHECKING:
     from agentflow.persistence import Persister
@@ -95,11 +96,9 @@ def diff(given: Namespace) -> int:
 
 def fork_run(given: Namespace) -> int:
     """Make a fork, and print its id."""
-    import os
-
     with _store(given) as store:
         head = _head(store, given, given.app)
-        made = store.fork(head.app_id, given.name or os.urandom(16).hex(), given.at, head.partition_key)
+        made = store.fork(head.app_id, given.name or new_id(), given.at, head.partition_key)
         print(made.app_id)
     return 0
 

@@ -85,7 +85,7 @@ class Machine:
         self.sequence_id: int = -1 if sequence_id is None else sequence_id
         self.prior: str | None = None
         self.pending: str | None = entrypoint
-        self._status = Status.ready
+        self._status: Status = READY
         self.failure: BaseException | None = None
         self.halted_by: str | None = None
         self.usage_by_action: dict[str, Usage] = {}
@@ -173,7 +173,7 @@ class Machine:
         """Go back to the entrypoint; the sequence id goes on."""
         self.prior, self.pending = None, self.entrypoint
         self.awaiting = self.picked = self.intent = None
-        self._status = Status.ready
+        self._status = READY
 
     # -- remembering
 

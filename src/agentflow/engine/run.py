@@ -97,8 +97,11 @@ class Run:
                 done = await perform(machine, runtime, inputs)
                 if done is None:
                     return await self._nowhere()
-                if done.__class__ is tuple:
-                    self._note(done)
+                if done.__class__ is tuple:  # as `_note` does
+                    self.last = done
+                    self.taken += 1
+                if self.unused and done.__class__ is tuple:
+                    self.unused -= done[0].contract.parameters.names
                 if once:
                     return done
         except BudgetError as error:

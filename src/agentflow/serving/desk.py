@@ -97,8 +97,7 @@ class Desk:
             getattr(made, "close", lambda: None)()
             raise BuildError("the factory is async, and the graph is needed at once: make it a plain def.")
         builder = _builder_of(made)
-        entrypoint = builder._source.default_entrypoint if builder._source is not None else builder._entrypoint
-        return builder._checked_graph(entrypoint), str(entrypoint), builder._typing
+        return *builder._checked_graph(), builder._typing
 
     def _builder(self, key: Key, hooks: tuple[Any, ...]) -> ApplicationBuilder:
         made = self.factory(key.app_id, key.partition or None)

@@ -24,6 +24,13 @@ class StateDelta(Fact):
     delete: frozenset[str] = frozenset()
 
 
+def over(values: dict[str, Any]) -> State[Any]:
+    """A state of these values without a copy of them: nobody may change the dict from here on."""
+    new: State[Any] = blank(State)
+    new._values, new._operations, new._scope, new._typing = values, None, None, None
+    return new
+
+
 def view(state: State[Any], scope: Scope) -> State[Any]:
     """The state as the reader with this scope may see it; what it changes is remembered from here on."""
     new: State[Any] = blank(State)
@@ -50,9 +57,7 @@ def independent(state: State[Any], typing: TypingSystem | None) -> State[Any]:
             values = {key: value for key, value in values.items() if key in readable}
     if Log in map(type, values.values()):  # the right to grow it stays where it is
         values = {key: value.items() if value.__class__ is Log else value for key, value in values.items()}
-    new: State[Any] = blank(State)
-    new._values, new._operations, new._scope, new._typing = values, None, None, None
-    return new
+    return over(values)
 
 
 def settle(returned: State[Any], given: State[Any], base: State[Any]) -> State[Any]:
@@ -67,7 +72,8 @@ def settle(returned: State[Any], given: State[Any], base: State[Any]) -> State[A
         ResultError: A declared write has no value in it.
     """
     scope: Scope = given._scope  # type: ignore[assignment]  # a view always has one
-    if not scope.writes <= returned._values.keys() and not scope.writes <= returned._values.keys() | _deleted(returned):
+    known = returned._values.keys()
+    if not known >= scope.writes and not known | _deleted(returned) >= scope.writes:
         missing = ", ".join(map(repr, sorted(scope.writes - returned._values.keys())))
         raise ResultError(f"{scope.owner} returned a state without {missing}, which it declares to write: update it.")
     if returned._scope is scope:
