@@ -117,14 +117,14 @@ def add_answers(router: APIRouter, service: Service) -> None:
     @router.put("/initialize_draft/{app_id}")
     @router.put("/initialize_draft/{app_id}/", include_in_schema=False)
     async def initialize_draft(
-        key: Asked, body: EmailToAnswer, expected: Expected, once: Once = None
+        key: Asked, body: EmailToAnswer, expected: Expected = None, once: Once = None
     ) -> EmailAssistantState:
         """Give the email and the instructions."""
         return await perform(key, "process_input", expected, once, **body.model_dump())
 
     @router.put("/clarify_instructions/{app_id}")
     async def clarify_instructions(
-        key: Asked, body: Answers, expected: Expected, once: Once = None
+        key: Asked, body: Answers, expected: Expected = None, once: Once = None
     ) -> EmailAssistantState:
         """Answer the questions."""
         return await perform(key, "clarify_instructions", expected, once, clarification_inputs=body.answers)
@@ -132,7 +132,7 @@ def add_answers(router: APIRouter, service: Service) -> None:
     @router.put("/process_feedback/{app_id}")
     @router.post("/provide_feedback/{app_id}")
     async def process_feedback(
-        key: Asked, body: Feedback, expected: Expected, once: Once = None
+        key: Asked, body: Feedback, expected: Expected = None, once: Once = None
     ) -> EmailAssistantState:
         """Say what to change about the draft."""
         return await perform(key, "process_feedback", expected, once, feedback=body.feedback)

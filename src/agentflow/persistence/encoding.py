@@ -67,22 +67,34 @@ def decode_change(
         CorruptRecord: It is damaged, or a large value that it points to is gone.
     """
     found = serde.parse(serde.unseal(text, (*key, number, part)), part)
-    if not isinstance(found, dict) or found.keys() - _SECTIONS.keys():
+    if not isinstance(found, dict) or not found.keys() <= _SECTIONS.keys():
         raise CorruptRecord("a saved change has unknown sections.")
-    if not all(isinstance(found.get(name, kind()), kind) for name, kind in _SECTIONS.items()):
-        raise CorruptRecord("a section of a saved change has the wrong form.")
-    values: dict[str, dict[str, Any]] = {"set": {}, "append": {}}
-    for name, section in values.items():
-        section.update({k: serde.decode(plain, f"state[{k!r}]", k) for k, plain in found.get(name, {}).items()})
-        for where, digest in found.get(f"large_{name}", {}).items():
-            section[where] = large_value(serde, digest, blob, where)
-    if not all(isinstance(items, list) for items in values["append"].values()):
+    for name, section in found.items():
+        if not isinstance(section, _SECTIONS[name]):
+            raise CorruptRecord("a section of a saved change has the wrong form.")
+    values = _values(serde, found, "set", blob)
+    appended = _values(serde, found, "append", blob)
+    if not all(isinstance(items, list) for items in appended.values()):
         raise CorruptRecord("what a saved change appends is no list.")
     for where, plain in found.get("chunks", {}).items():
-        values["set"][where] = plain if shelve is None else shelve(where, plain)
-    return StateDelta(values["set"], values["append"], frozenset(map(str, found.get("delete", ()))))
+        values[where] = plain if shelve is None else shelve(where, plain)
+    return StateDelta(values, appended, frozenset(map(str, found.get("delete", ()))))
 
 
+def _values(serde: Serde, found: dict[str, Any], name: str, blob: Callable[[str], str | None]) -> dict[str, Any]:
+    """The values of a section, large ones included."""
+    section = found.get(name, {})
+    values = {
+        key: plain if type(plain) in _PLAIN else serde.decode(plain, f"state[{key!r}]", key)
+        for key, plain in section.items()
+    }
+    for where, digest in found.get(f"large_{name}", {}).items():
+        values[where] = large_value(serde, digest, blob, where)
+    return values
+
+
+#: What every serde writes as it is, and most small changes consist of.
+_PLAIN = frozenset((str, int, bool, type(None)))
 _SECTIONS: dict[str, type] = {
     "set": dict,
     "append": dict,

@@ -92,13 +92,15 @@ def create_api(
     )
     if partition_key is None:
         token = _checked(token or secrets.token_urlsafe(32))
-        partition_key = with_token(token)
+        known = with_token(token)
+    else:
+        known = remembering(partition_key)
     api.state.token, api.state.service = token, service
     _handle(api)
     router = router_of(service)
     if extend is not None:
         extend(router, service)
-    api.include_router(router, dependencies=[Depends(remembering(partition_key))])
+    api.include_router(router, dependencies=[Depends(known)])
     api.add_middleware(Guard, limits=Limits(allowed_hosts, allowed_origins, max_body_bytes))
     return api
 

@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable
 from typing import Annotated, Any, Final
 
 from fastapi import Depends, Header, HTTPException, Path, Request
+from pydantic import BeforeValidator, WithJsonSchema
 
 from agentflow.persistence.records import Key
 from agentflow.serving.problems import Refused
@@ -20,13 +21,14 @@ from agentflow.serving.shapes import Id
 BEARER: Final = "bearer"
 
 
-def with_token(token: str) -> Callable[..., Awaitable[str | None]]:
-    """A dependency that lets those in who bear a token, all into one partition."""
+def with_token(token: str) -> Callable[..., Awaitable[None]]:
+    """A dependency that lets those in who bear a token, all into one partition, which it keeps with the request."""
 
-    async def bearing(authorization: Annotated[str | None, Header()] = None) -> str | None:
+    async def bearing(request: Request, authorization: Annotated[str | None, Header()] = None) -> None:
         scheme, _, given = (authorization or "").partition(" ")
         if scheme.lower() == BEARER and secrets.compare_digest(given.strip().encode(), token.encode()):
-            return None
+            request.state.partition = ""
+            return
         raise HTTPException(401, "Send the token as Authorization: Bearer <token>", {"www-authenticate": "Bearer"})
 
     return bearing
@@ -59,12 +61,12 @@ async def key_of(request: Request, app_id: Annotated[Id, Path(description="The i
     return Key(request.state.partition, app_id)
 
 
-async def expected_of(
-    if_match: Annotated[
-        str | None, Header(description='The step the application is thought to be at, such as "3"; else 409.')
-    ] = None,
-) -> int | None:
-    """The step that an `If-Match` header names."""
+def expected_of(if_match: str | None) -> int | None:
+    """The step that an `If-Match` header names.
+
+    Raises:
+        Refused: It names none.
+    """
     if if_match is None or if_match.strip() == "*":
         return None
     number = if_match.strip().removeprefix("W/").strip('"')
@@ -75,7 +77,12 @@ async def expected_of(
 
 Partition = Annotated[str, Depends(partition_of)]
 Asked = Annotated[Key, Depends(key_of)]
-Expected = Annotated[int | None, Depends(expected_of)]
+Expected = Annotated[
+    int | None,
+    BeforeValidator(expected_of),
+    WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "null"}]}),
+    Header(alias="If-Match", description='The step the application is thought to be at, such as "3"; else 409.'),
+]
 Once = Annotated[
     str | None,
     Header(

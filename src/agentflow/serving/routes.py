@@ -67,11 +67,14 @@ class _Careful(APIRoute):
 def router_of(service: Service) -> APIRouter:
     """Every route."""
     router = APIRouter(route_class=_Careful)
+    for (
+        name,
+        model,
+    ) in service.shapes.inputs.items():  # first, because a request is held against one route after another
+        _add_action(router, service, service.graph.get_action(name), model)
     _add_lists(router, service)
     _add_looks(router, service)
     _add_changes(router, service)
-    for name, model in service.shapes.inputs.items():
-        _add_action(router, service, service.graph.get_action(name), model)
     return router
 
 
@@ -146,12 +149,12 @@ def _add_looks(router: APIRouter, service: Service) -> None:
 
 
 def _add_changes(router: APIRouter, service: Service) -> None:
-    async def run(key: Asked, expected: Expected, once: Once = None, accept: Accept = "*/*") -> Response:
+    async def run(key: Asked, expected: Expected = None, once: Once = None, accept: Accept = "*/*") -> Response:
         """Go on to where input is needed, or to the end; also after a step that failed."""
         return await _performed(service, Write(key, expected, once), accept)
 
     async def choose(
-        key: Asked, body: Choose, expected: Expected, once: Once = None, accept: Accept = "*/*"
+        key: Asked, body: Choose, expected: Expected = None, once: Once = None, accept: Accept = "*/*"
     ) -> Response:
         """Say what comes next, where that is left to a person, and go on."""
         write = Write(key, expected, once, target=body.target, reason=body.reason)
@@ -196,7 +199,9 @@ def _add_action(router: APIRouter, service: Service, action: Action, model: type
 def performing(service: Service, name: str, model: type[BaseModel]) -> Callable[..., Any]:
     """What performs an action with a body that fits its inputs."""
 
-    async def perform(key: Asked, body: Any, expected: Expected, once: Once = None, accept: Accept = "*/*") -> Response:
+    async def perform(
+        key: Asked, body: Any, expected: Expected = None, once: Once = None, accept: Accept = "*/*"
+    ) -> Response:
         return await _performed(service, Write(key, expected, once, name, values_of(body)), accept)
 
     perform.__annotations__["body"] = model
