@@ -12,7 +12,7 @@ from concurrent.futures import BrokenExecutor, Executor, Future, ThreadPoolExecu
 from concurrent.futures import CancelledError as FutureCancelled
 from typing import Any
 
-from agentflow.nursery.flows import Cancelled, Ended, Job, OnEnd, Stop
+from agentflow.nursery.flows import Cancelled, Ended, Job, OnEnd, Ready, Stop
 from agentflow.runtime import run_blocking
 
 
@@ -43,13 +43,21 @@ def run_in_executor(jobs: Iterator[tuple[int, Job]], limit: int, on_end: OnEnd, 
 def _submit(pool: Executor, index: int, job: Job, stop: Stop) -> Future[Any]:
     if isinstance(pool, ThreadPoolExecutor):
         return pool.submit(contextvars.copy_context().run, _drive, index, job, stop)
-    function, arguments = job.portable()
+    told: Future[Any] = Future()
+    try:
+        sent = job.portable()
+    except Exception as error:  # such as a store that cannot be asked; it is this flow that failed
+        told.set_exception(error)
+        return told
+    if isinstance(sent, Ready):
+        told.set_result(sent.value)
+        return told
+    function, arguments = sent
     try:
         return pool.submit(function, *arguments)
     except BrokenExecutor as error:  # it broke with an earlier task, and this one is told the same way
-        refused: Future[Any] = Future()
-        refused.set_exception(error)
-        return refused
+        told.set_exception(error)
+        return told
 
 
 def _drive(index: int, job: Job, stop: Stop) -> Any:

@@ -15,8 +15,15 @@ class Job(Protocol):
     def flow(self, index: int, stop: Stop) -> Coroutine[Any, Any, Any]:
         """Make the flow; one that cannot be cancelled from outside asks `stop` between its steps."""
 
-    def portable(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:
+    def portable(self) -> tuple[Callable[..., Any], tuple[Any, ...]] | Ready:
         """The same as a function and arguments that can be pickled, for an executor that is no thread pool."""
+
+
+class Ready:
+    """A flow with nothing left to do, and its value."""
+
+    def __init__(self, value: Any) -> None:
+        self.value: Any = value
 
 
 class Cancelled(BaseException):

@@ -19,14 +19,14 @@ from agentflow.engine.machine import Machine
 from agentflow.engine.run import Run
 from agentflow.engine.steps import perform_unseen
 from agentflow.errors import ActionTimeoutError
-from agentflow.nursery import Cancelled, Stop
+from agentflow.nursery import Cancelled, Ready, Stop
 from agentflow.parallel.family import OF_NO_OTHER, ChildContext, Family
 from agentflow.parallel.outcomes import Finished, Outcome
-from agentflow.parallel.portable import Parcel, explained, run_parcel
-from agentflow.parallel.saved import journal_for, was_finished
+from agentflow.parallel.portable import Parcel, Returned, explained, run_parcel
+from agentflow.parallel.saved import came_back, journal_for, save_returned, was_finished
 from agentflow.parallel.tasks import RunnableGraph, SubGraphTask
 from agentflow.persistence.failpoints import reach
-from agentflow.runtime import BLOCKING, Runtime
+from agentflow.runtime import BLOCKING, Runtime, run_blocking
 from agentflow.state import State
 from agentflow.usage import NOTHING, Usage, total
 
@@ -152,8 +152,10 @@ class Child:
         state = None if error is not None else self._state if machine is None else machine.state
         return Outcome(self.key, self.app_id, state, error, usage, seconds, cancelled)
 
-    def end(self, outcome: Outcome | None, error: BaseException | None) -> Outcome:
+    def end(self, outcome: Outcome | Returned | None, error: BaseException | None) -> Outcome:
         """Note how it ended, with what it came to or with an error: that is its result."""
+        if isinstance(outcome, Returned):
+            outcome, error = self._saved(outcome)
         if outcome is not None:  # kept, so that a retry of the step does not run it again
             self.family.finished[self.app_id] = Finished(self.task.inputs, self.task.state, outcome)
         else:
@@ -164,6 +166,16 @@ class Child:
         self.result = outcome
         return outcome
 
+    def _saved(self, returned: Returned) -> tuple[Outcome | None, BaseException | None]:
+        """How a child ended that ran elsewhere, once it is saved here; one that cannot be saved has failed."""
+        machine = self._machine
+        if machine is not None and machine.journal is not None:
+            try:
+                run_blocking(save_returned(machine, returned))
+            except Exception as error:
+                return None, error
+        return returned.outcome, None
+
     def kept(self) -> Outcome | None:
         """The result of an earlier try of this step, if it was started from the very same values."""
         before: Finished | None = self.family.finished.get(self.app_id)
@@ -171,10 +183,14 @@ class Child:
             return None
         return before.outcome._replace(duration=0.0)
 
-    def portable(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:
-        """The same for an executor that pickles what it runs."""
+    def portable(self) -> tuple[Callable[..., Any], tuple[Any, ...]] | Ready:
+        """The same for an executor that pickles what it runs; a child that was saved when it came back stays here."""
         self.started = time.perf_counter()
         task = self.task
+        self._machine = self.machine()
+        if came_back(self._machine, self.runnable.halts):
+            return Ready(self.outcome()._replace(duration=0.0))
+        self._machine = self.machine()
         parcel = Parcel(
             self.key, self.app_id, self.runnable, task.state.get_all(), dict(task.inputs), self.family.parent
         )

@@ -1,7 +1,7 @@
 """A child as a function and arguments that can be pickled, for process pools and clusters.
 
-Hooks and trackers stay behind: the child's usage and state come back, and its parent accounts for them. What must not
-live here: running children in this process.
+Hooks, trackers and persisters stay behind: the child's usage and state come back, and its parent accounts for them and
+saves them. What must not live here: running children in this process.
 """
 
 from __future__ import annotations
@@ -38,7 +38,16 @@ class Parcel:
     parent: ParentPointer
 
 
-def run_parcel(parcel: Parcel) -> Outcome:
+@dataclass(frozen=True, slots=True)
+class Returned:
+    """What comes back of a child: how it ended, after which action, and what was to come next."""
+
+    outcome: Outcome
+    prior: str | None
+    pending: str | None
+
+
+def run_parcel(parcel: Parcel) -> Returned:
     """Run a child in this process, whichever that is.
 
     Raises:
@@ -59,7 +68,8 @@ def run_parcel(parcel: Parcel) -> Outcome:
     except Exception as error:
         raise sendable(error) from None
     usage = total(machine.usage_by_action.values())
-    return Outcome(parcel.key, parcel.app_id, machine.state, None, usage, time.perf_counter() - started)
+    outcome = Outcome(parcel.key, parcel.app_id, machine.state, None, usage, time.perf_counter() - started)
+    return Returned(outcome, machine.prior, machine.pending)
 
 
 def sendable(error: Exception) -> Exception:

@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING, Any
 from agentflow.context import ApplicationContext, Identity
 from agentflow.engine.machine import Machine
 from agentflow.engine.rules import Halts
-from agentflow.runtime import Runtime
+from agentflow.runtime import BLOCKING, Runtime, run_blocking
 from agentflow.select.selector import END
+from agentflow.state import difference
 
 if TYPE_CHECKING:
+    from agentflow.parallel.portable import Returned
     from agentflow.parallel.tasks import SubGraphTask
 
 
@@ -64,10 +66,49 @@ async def was_finished(machine: Machine, runtime: Runtime, halts: Halts, initial
         await machine.journal.open(machine, runtime)
     if machine.sequence_id < 0:
         return False
-    finished = machine.prior in halts.after or machine.pending == END or _leads_nowhere(machine)
+    finished = _is_over(machine, halts)
     if finished and machine.journal is not None:
         await machine.journal.close(machine, runtime, "halted")
     return finished
+
+
+def came_back(machine: Machine, halts: Halts) -> bool:
+    """Whether a child that runs in another process was saved when it came back from there; then it is as it was.
+
+    It is looked up and not claimed, because nobody in this process runs it. What is saved of one that had not finished
+    is deleted: one that was begun here starts anew elsewhere.
+    """
+    from agentflow.persistence.persister import Persister
+    from agentflow.persistence.starting import Source, found, placed
+
+    journal = machine.journal
+    if journal is None or not isinstance(journal.persister, Persister):
+        return False
+    journal.clear()
+    source = Source(journal.persister)
+    resumed = run_blocking(found(BLOCKING, source, journal.key, machine.state.typing_system))
+    if resumed is None:
+        return False
+    placed(resumed, machine, source, None)
+    if not _is_over(machine, halts):
+        journal.persister.delete(journal.key.app_id, journal.key.partition)
+        return False
+    return True
+
+
+async def save_returned(machine: Machine, returned: Returned) -> None:
+    """Save what came back of a child as one step, that of its last action."""
+    outcome, journal = returned.outcome, machine.journal
+    assert outcome.state is not None
+    assert returned.prior is not None
+    change = difference(machine.state, outcome.state)
+    state = machine.state.update(**change.set).wipe(delete=change.delete)
+    await journal.open(machine, BLOCKING)
+    await journal.begin()
+    usages = (outcome.usage,) if outcome.usage.attempts else ()
+    await journal.commit(machine, BLOCKING, returned.prior, state, usages)
+    machine.pending = returned.pending
+    await journal.close(machine, BLOCKING, "halted")
 
 
 async def _begin_at(machine: Machine, runtime: Runtime, initializer: Any) -> None:
@@ -83,5 +124,6 @@ async def _begin_at(machine: Machine, runtime: Runtime, initializer: Any) -> Non
         placed(resumed, machine, source, None)
 
 
-def _leads_nowhere(machine: Machine) -> bool:
-    return machine.pending is None and machine.prior not in machine.graph.choices
+def _is_over(machine: Machine, halts: Halts) -> bool:
+    leads_nowhere = machine.pending is None and machine.prior not in machine.graph.choices
+    return machine.prior in halts.after or machine.pending == END or leads_nowhere

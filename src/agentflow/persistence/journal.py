@@ -96,7 +96,7 @@ class Journal:
         if self._owner and not self._stale:
             return
         if self._beginning is not None and self._head is None:
-            await self._store(runtime, self._clear)
+            await self._store(runtime, self.clear)
         reach("before-claim")
         owner = self._owner or new_owner()
         holds(owner)
@@ -114,7 +114,7 @@ class Journal:
         elif self._must_reload(before, head, progress):
             await self.reload(progress, runtime)
 
-    def _clear(self) -> None:
+    def clear(self) -> None:
         """Delete what is saved under this id where that began otherwise."""
         if (first := self.persister.rows(self.key, None, 1)) and not self._ledger.began_alike(first[0]):
             self.persister.delete(self.key.app_id, self.key.partition)
