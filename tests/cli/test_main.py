@@ -31,6 +31,11 @@ def test_help_names_the_commands(capsys: pytest.CaptureFixture[str]) -> None:
     assert (0, True) == (ended.value.code, "eval" in capsys.readouterr().out)
 
 
+def test_it_can_be_run_as_a_module() -> None:
+    done = subprocess.run([sys.executable, "-m", "agentflow", "--help"], capture_output=True, text=True, check=False)
+    assert (0, True) == (done.returncode, done.stdout.startswith("usage: agentflow "))
+
+
 def test_without_a_command_it_says_how_it_is_used(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         main([])
