@@ -60,7 +60,7 @@ def test_a_child_is_saved_as_it_came_back(tmp_path: Path, pool: ProcessPoolExecu
     persister: Persister = InMemoryPersister()
     parent(persister, tmp_path / "ran", Squares(pool)).build().step()
     child = next(head for head in persister.applications() if head.spawn is not None)
-    loaded = persister.load(child.partition, child.app_id)
+    loaded = persister.load(child.key.partition, child.app_id)
     assert loaded is not None
     assert ("root", {"number", "square", "root"}) == (loaded["position"], set(loaded["state"]))
     assert child.spawn is not None
