@@ -16,7 +16,7 @@ from agentflow.testing import Fault, Request, ScriptedProvider
 
 DOCS = Path(__file__).parents[2] / "docs"
 BLOCK = re.compile(r"^```(\w+)( untested)?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-PAGES = ("parallel.md", "persistence.md", "serialization.md", "tracking.md")
+PAGES = ("parallel.md", "persistence.md", "serialization.md", "serving.md", "tracking.md")
 
 
 def answer(request: Request) -> str | Fault:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 
 import httpx
 import pytest
 
-from tests.serving.clients import api_of, client_of, created, events_in
+from agentflow import ApplicationBuilder
+from tests.serving.clients import api_of, client_of, counting, created, events_in
 
 
 @pytest.fixture
@@ -154,3 +156,18 @@ async def test_the_graph_is_laid_out_without_shapes_on_top_of_each_other(client:
             apart = abs(one["y"] - other["y"]) >= one["height"] or abs(one["x"] - other["x"]) >= one["width"]
             assert one is other or apart
     assert ("tell", "count") in {(arrow["start"], arrow["end"]) for arrow in drawn["arrows"]}
+
+
+async def test_a_factory_may_be_async_and_so_may_what_calls_create_api() -> None:
+    asked: list[str] = []
+
+    async def looked_up(app_id: str, partition_key: str | None) -> ApplicationBuilder:
+        await asyncio.sleep(0)
+        asked.append(app_id)
+        return counting(app_id, partition_key)
+
+    async with client_of(api_of(looked_up)) as client:
+        app_id = await created(client)
+        answer = await client.put(f"/applications/{app_id}/actions/count", json={"note": ""})
+        assert 1 == answer.json()["state"]["total"]
+    assert ["example", app_id, app_id] == asked

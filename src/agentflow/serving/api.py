@@ -53,7 +53,8 @@ def create_api(
     Args:
         application_factory: `factory(app_id, partition_key)` returns an `ApplicationBuilder`, which is given its
             identifiers and its persister here (an `Application` stands for its builder). It is called once for each
-            request, so build the graph outside of it.
+            request, so build the graph outside of it. It may be async; it is called once more when the API is made, in
+            an event loop of its own then.
         persister: Where applications are saved, or the URL of it.
         partition_key: A FastAPI dependency that says whose applications a request is about: it authenticates the
             caller, and raises `HTTPException(401)` for a stranger. Nobody sees another partition. By default whoever

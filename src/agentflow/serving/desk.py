@@ -10,6 +10,7 @@ import asyncio
 import copy
 import inspect
 from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final, TypeVar
 
 from agentflow.application import Application
@@ -61,7 +62,7 @@ class Desk:
         Raises:
             Refused: It is not.
         """
-        builder = self._builder(key, hooks)
+        builder = await self._builder(key, hooks)
         saved = await self.store(run_blocking, builder._look_up(BLOCKING))
         if saved is None or saved.head.spawn is not None:  # children belong to their parents
             raise Refused(404, "not_found", f"There is no application '{key.app_id}'.")
@@ -76,7 +77,7 @@ class Desk:
         Raises:
             Refused: There is one with this id.
         """
-        builder = self._builder(key, ())
+        builder = await self._builder(key, ())
         if await self.store(self.persister.head, key) is not None:
             raise Refused(
                 409, "exists", f"There is an application '{key.app_id}' already: give the new one another id."
@@ -90,17 +91,16 @@ class Desk:
         """The graph that is served, where it begins, and its typing.
 
         Raises:
-            BuildError: The factory makes something else, or makes it only when awaited.
+            BuildError: The factory makes something else.
         """
         made = self.factory("example", None)
-        if inspect.isawaitable(made):
-            getattr(made, "close", lambda: None)()
-            raise BuildError("the factory is async, and the graph is needed at once: make it a plain def.")
-        builder = _builder_of(made)
+        builder = _builder_of(_awaited(made) if inspect.isawaitable(made) else made)
         return *builder._checked_graph(), builder._typing
 
-    def _builder(self, key: Key, hooks: tuple[Any, ...]) -> ApplicationBuilder:
+    async def _builder(self, key: Key, hooks: tuple[Any, ...]) -> ApplicationBuilder:
         made = self.factory(key.app_id, key.partition or None)
+        if inspect.isawaitable(made):
+            made = await made
         builder = copy.copy(_builder_of(made))  # the factory may give the same one to several requests at once
         builder.with_identifiers(app_id=key.app_id).with_hooks(*hooks)
         builder._partition_key = key.partition or None  # whatever the factory says: it is the caller's
@@ -120,6 +120,16 @@ def _builder_of(made: object) -> ApplicationBuilder:
     raise BuildError(
         f"the factory made {made!r:.80}: have it return an ApplicationBuilder, or an application built by one."
     )
+
+
+def _awaited(made: Awaitable[Any]) -> Any:
+    """What an async factory makes, at once, and also while a loop runs here."""
+
+    async def waiting() -> Any:
+        return await made
+
+    with ThreadPoolExecutor(1) as aside:
+        return aside.submit(asyncio.run, waiting()).result()
 
 
 def head_of(application: Application[Any]) -> Head | None:
