@@ -333,6 +333,22 @@ class TestStreamingModelActions:
         _, items, result, state = drive.stream_result(app_of(plain), halt_after=["one"])
         assert ([1], {"history": [1, 2]}, [1, 2]) == (items, result, state["history"])
 
+    def test_a_blocking_one_is_advanced_in_a_thread_of_an_async_run_and_may_return_its_model(
+        self, drive: Driver
+    ) -> None:
+        threads: list[int] = []
+
+        @streaming_action.pydantic(reads=["history"], writes=["history"], blocking=True)
+        def slow(state: Chat) -> Iterator[Any]:
+            threads.append(threading.get_ident())
+            yield 1, None
+            state.history.append(2)
+            return None, state
+
+        _, items, result, state = drive.stream_result(app_of(slow), halt_after=["one"])
+        assert ([1], {"history": [1, 2]}, [1, 2]) == (items, result, state["history"])
+        assert (drive.colour == "blocking") == (threads == [threading.get_ident()])
+
     def test_an_async_one_too(self, drive: Driver) -> None:
         @streaming_action.pydantic(reads=["history"], writes=["history"])
         async def waiting(state: Chat) -> AsyncIterator[tuple[Any, Chat | None]]:

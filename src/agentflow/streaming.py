@@ -101,7 +101,7 @@ class StreamingModelAction(StreamingFunctionAction):
         given = typed.model_of(state, self.model, self.contract.scope)
         pieces = pieces_of(self, self.fn(given, **self.bound, **inputs))
         finish = self._finisher(given, state)
-        return _mapped_async(pieces, finish) if isinstance(pieces, AsyncIterator) else map(finish, pieces)
+        return _mapped_async(pieces, finish) if isinstance(pieces, AsyncIterator) else _mapped(pieces, finish)
 
     def _finisher(self, given: Any, state: State[Any]) -> Callable[[Piece], Piece]:
         owner = self.contract.scope.owner
@@ -126,6 +126,12 @@ class StreamingModelAction(StreamingFunctionAction):
             f"streaming action '{self.name}' yielded a {type(item).__name__}: "
             f"its stream_type is {self.item_type.__name__}."
         )
+
+
+def _mapped(pieces: Iterator[Piece], fn: Callable[[Piece], Piece]) -> Iterator[Piece]:
+    given: Any = with_return(pieces)  # what is returned is mapped too
+    for piece in given:
+        yield fn(piece)
 
 
 async def _mapped_async(pieces: AsyncIterator[Piece], fn: Callable[[Piece], Piece]) -> AsyncIterator[Piece]:
@@ -242,10 +248,13 @@ class _StreamingDecorator:
         state_output_type: type[Any] | None = None,
         stream_type: type[Any] | None = None,
         tags: Iterable[str] = (),
+        *,
+        blocking: bool = False,
     ) -> Callable[[Callable[..., Any]], StreamingModelAction]:
         """Make a streaming action of a generator function over a pydantic model.
 
-        It yields `(item, None)` for each piece and `(item or None, model)` last.
+        It yields `(item, None)` for each piece and `(item or None, model)` last; a plain generator may return the last
+        one instead.
 
         Args:
             reads: The fields it may read.
@@ -254,13 +263,14 @@ class _StreamingDecorator:
             state_output_type: The model it yields last; by default the one it takes.
             stream_type: The type of the items; an item of another type is an error.
             tags: See `streaming_action`.
+            blocking: See `streaming_action`.
 
         Raises:
             BuildError: The model is neither given nor annotated.
         """
 
         def decorate(fn: Callable[..., Any]) -> StreamingModelAction:
-            made = StreamingModelAction(fn, reads, writes, tags)
+            made = StreamingModelAction(fn, reads, writes, tags, make_options(None, None, blocking))
             made.model = state_input_type or annotated_model(fn, "state_input_type")
             made.last_model, made.item_type = state_output_type or made.model, stream_type
             return made
