@@ -58,7 +58,7 @@ def perform(server: FaultyServer, case: Key) -> Outcome:
     model, colour, fault, times = case
     scenario = server.scenario(fault, times)
     endless = times == FOR_EVER and fault in TRANSIENT
-    policy = ENDLESS if endless else replace(QUICK, timeout=1.0) if fault == "hang" else QUICK
+    policy = ENDLESS if endless else replace(QUICK, timeout=2.0) if fault == "hang" else QUICK
     begun = time.monotonic()
     try:
         answer = Driver(colour)("structured", Choice, model, "Which?", **at(scenario, model, policy=policy))
