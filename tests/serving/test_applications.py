@@ -8,7 +8,8 @@ from collections.abc import AsyncIterator
 import httpx
 import pytest
 
-from agentflow import ApplicationBuilder
+from agentflow import ApplicationBuilder, GraphBuilder, State, action, expr
+from agentflow.serving.picture import picture
 from tests.serving.clients import api_of, client_of, counting, created, events_in
 
 
@@ -156,6 +157,33 @@ async def test_the_graph_is_laid_out_without_shapes_on_top_of_each_other(client:
             apart = abs(one["y"] - other["y"]) >= one["height"] or abs(one["x"] - other["x"]) >= one["width"]
             assert one is other or apart
     assert ("tell", "count") in {(arrow["start"], arrow["end"]) for arrow in drawn["arrows"]}
+
+
+def test_an_arrow_that_would_run_through_a_shape_goes_around_it() -> None:
+    @action(reads=[], writes=[])
+    def step(state: State) -> State:
+        return state
+
+    graph = (
+        GraphBuilder()
+        .with_actions(first=step, between_with_a_long_name=step, last=step)
+        .with_transitions(
+            ("first", "last", expr("True == True")),
+            ("first", "between_with_a_long_name"),
+            ("between_with_a_long_name", "last"),
+            ("last", "first"),
+        )
+        .build()
+    )
+    drawn = picture(graph, "first")
+    boxes = {shape["key"]: shape for shape in drawn["shapes"]}
+    arrows = {(arrow["start"], arrow["end"]): arrow for arrow in drawn["arrows"]}
+    between = boxes["between_with_a_long_name"]
+    around, straight = arrows["first", "last"], arrows["between_with_a_long_name", "last"]
+    assert 0 < around["x"] < between["x"] - between["width"] / 2
+    assert f"L{around['x']:.0f} " in around["path"]
+    assert between["x"] == straight["x"]
+    assert drawn["width"] > between["x"] + between["width"] / 2
 
 
 async def test_a_factory_may_be_async_and_so_may_what_calls_create_api() -> None:

@@ -1,6 +1,7 @@
 """A graph laid out in rows, from its entrypoint downwards, so that a page can draw it without a library.
 
-Rows are the longest ways from the entrypoint; a way back up is drawn along the side. What must not live here: colours,
+Rows are the longest ways from the entrypoint; a way back up is drawn along the right side, and one that would run
+through shapes on its way down along the left one. What must not live here: colours,
 or anything about a run.
 """
 
@@ -18,6 +19,9 @@ HEIGHT: Final = 34.0
 GAP: Final = 22.0
 ROW: Final = 68.0
 MARGIN: Final = 14.0
+#: Arrows beside each other are so far apart, and take so much of a row to turn.
+LANE: Final = 12.0
+BEND: Final = 22.0
 #: The key of the end of a run, as drawings have it.
 KINDS: Final = frozenset({"action", "choice", "end"})
 
@@ -35,9 +39,13 @@ def picture(graph: Graph, entrypoint: str) -> dict[str, Any]:
     back = _ways_back(entrypoint, shapes, arrows)
     rows = _rows(shapes, [arrow for arrow in arrows if arrow not in back])
     placed = _placed(_ordered(rows, arrows), shapes)
+    aside = _lanes([arrow for arrow in arrows if arrow not in back], placed)
     width = max(place["x"] + place["width"] / 2 for place in placed.values()) + MARGIN
     drawn = [
-        _drawn(arrow, placed, arrow in back, width + 12 * back.index(arrow) if arrow in back else 0) for arrow in arrows
+        _around(arrow, placed, aside[arrow])
+        if arrow in aside
+        else _drawn(arrow, placed, arrow in back, width + 12 * back.index(arrow) if arrow in back else 0)
+        for arrow in arrows
     ]
     return {
         "width": width + 12 * len(back) + MARGIN,
@@ -113,6 +121,30 @@ def _placed(rows: list[list[str]], shapes: Any) -> dict[str, dict[str, float]]:
     return placed
 
 
+def _lanes(arrows: list[Arrow], placed: dict[str, dict[str, float]]) -> dict[Arrow, float]:
+    """How far left the arrows go that have to go around shapes; all is moved to the right to make room for them."""
+    found: dict[Arrow, float] = {}
+    for arrow in arrows:
+        start, end = placed[arrow.start], placed[arrow.end]
+        passed = [each for each in placed.values() if start["y"] < each["y"] < end["y"]]
+        slope = (end["x"] - start["x"]) / ((end["y"] - start["y"]) or 1)
+        if any(abs(start["x"] + slope * (each["y"] - start["y"]) - each["x"]) < each["width"] / 2 for each in passed):
+            left = min(each["x"] - each["width"] / 2 for each in (start, *passed, end))
+            found[arrow] = left - LANE * (len(found) + 1)
+    room = max(0.0, MARGIN - min(found.values(), default=MARGIN))
+    for place in placed.values():
+        place["x"] += room
+    return {arrow: lane + room for arrow, lane in found.items()}
+
+
+def _around(arrow: Arrow, placed: dict[str, dict[str, float]], lane: float) -> dict[str, Any]:
+    start, end = placed[arrow.start], placed[arrow.end]
+    first, last = start["x"] - start["width"] / 2, end["x"] - end["width"] / 2 - 5
+    down = _curve((first, start["y"]), (lane, start["y"]), (lane, start["y"]), (lane, start["y"] + BEND))
+    path = f"{down} L{lane:.0f} {end['y'] - BEND:.0f} C{lane:.0f} {end['y']:.0f} {lane:.0f} {end['y']:.0f} "
+    return _told(arrow, f"{path}{last:.0f} {end['y']:.0f}", lane, (start["y"] + end["y"]) / 2)
+
+
 def _drawn(arrow: Arrow, placed: dict[str, dict[str, float]], is_back: bool, side: float) -> dict[str, Any]:
     start, end = placed[arrow.start], placed[arrow.end]
     top, bottom = start["y"] + HEIGHT / 2, end["y"] - HEIGHT / 2 - 5
@@ -123,15 +155,12 @@ def _drawn(arrow: Arrow, placed: dict[str, dict[str, float]], is_back: bool, sid
     else:
         x, y, bend = (start["x"] + end["x"]) / 2, (top + bottom) / 2, (bottom - top) / 2
         path = _curve((start["x"], top), (start["x"], top + bend), (end["x"], bottom - bend), (end["x"], bottom))
-    return {
-        "start": arrow.start,
-        "end": arrow.end,
-        "label": arrow.label,
-        "path": path,
-        "x": x,
-        "y": y,
-        "dashed": arrow.dashed,
-    }
+    return _told(arrow, path, x, y)
+
+
+def _told(arrow: Arrow, path: str, x: float, y: float) -> dict[str, Any]:
+    about = {"start": arrow.start, "end": arrow.end, "label": arrow.label, "dashed": arrow.dashed}
+    return {**about, "path": path, "x": x, "y": y}
 
 
 def _curve(*points: tuple[float, float]) -> str:
