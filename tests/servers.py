@@ -46,8 +46,9 @@ def stop() -> None:
 
 def emptied(persister: Persister) -> None:
     """Delete every application of a store."""
-    for head in list(persister.all_heads()):
-        persister.remove(head.key)
+    while found := list(persister.all_heads()):  # what a fork begins at goes after the fork
+        for head in found:
+            persister.remove(head.key)
 
 
 def _postgres() -> str:

@@ -156,20 +156,22 @@ class Unsorted(InMemoryPersister):
 class Hoarding(InMemoryPersister):
     """Keeps large values that nobody points to."""
 
-    def remove(self, key: Key, before: int | None = None) -> None:
+    def remove(self, key: Key, before: int | None = None) -> bool:
         blobs = dict(self._blobs)
-        super().remove(key, before)
+        removed = super().remove(key, before)
         self._blobs = blobs
+        return removed
 
 
 class Sweeping(InMemoryPersister):
     """Deletes a large value with the first who pointed to it."""
 
-    def remove(self, key: Key, before: int | None = None) -> None:
+    def remove(self, key: Key, before: int | None = None) -> bool:
         used = {digest for row in self.rows(key) for digest in row.blobs}
-        super().remove(key, before)
+        removed = super().remove(key, before)
         for digest in used if key.partition == "lose" else ():
             self._blobs.pop(digest, None)
+        return removed
 
 
 class Orphaning(InMemoryPersister):
@@ -191,17 +193,25 @@ class Dating(InMemoryPersister):
 class Beheading(InMemoryPersister):
     """Takes the first row that is kept for the first that is not."""
 
-    def remove(self, key: Key, before: int | None = None) -> None:
-        super().remove(key, before if before is None else before + 1)
+    def remove(self, key: Key, before: int | None = None) -> bool:
+        return super().remove(key, before if before is None else before + 1)
 
 
 class Haunted(InMemoryPersister):
     """Leaves the rows of an application that was deleted."""
 
-    def remove(self, key: Key, before: int | None = None) -> None:
-        super().remove(key, before)
+    def remove(self, key: Key, before: int | None = None) -> bool:
+        removed = super().remove(key, before)
         if before is None:
             self._rows[key] = {0: Row(0, "ask", "{}")}
+        return removed
+
+
+class Felling(InMemoryPersister):
+    """Removes what a fork begins at."""
+
+    def _leans(self, fork: Key, before: int | None) -> bool:
+        return False
 
 
 class CaseBlind(InMemoryPersister):
@@ -246,6 +256,7 @@ BROKEN: dict[str, Callable[[], Persister]] = {
     "a row is replaced by one with a snapshot": Dating,
     "old rows are removed and the head stays": Beheading,
     "an application that was removed is gone": Haunted,
+    "what a fork begins at is not removed": Felling,
     "ids lead nowhere else": CaseBlind,
 }
 

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, ClassVar
 
-from agentflow.persistence.persister import Persister, fenced, missing, refusal
+from agentflow.persistence.persister import Persister, fenced, missing, refusal, unforkable
 from agentflow.persistence.records import Claim, Head, Key, Loaded, Mark, Row
 from agentflow.persistence.serde import Serde
 from agentflow.runtime import new_lock
@@ -55,6 +55,8 @@ class InMemoryPersister(Persister):
                 birth = claim.birth
                 if birth is None:
                     raise missing(key)
+                if birth.fork is not None and birth.fork.sequence_id not in self._rows.get(birth.fork.key, {}):
+                    raise unforkable(birth.fork)
                 made = (claim.owner, claim.seconds, 1, birth.fork, birth.spawn, birth.graph, now, now)
                 head = Head(key, birth.row.sequence_id, 1, birth.mark, *made)
                 self._rows[key] = {birth.row.sequence_id: replace(birth.row, epoch=1, created_at=now)}
@@ -139,8 +141,10 @@ class InMemoryPersister(Persister):
                 self._rows[key][row.sequence_id] = replace(row, epoch=before.epoch, created_at=before.created_at)
                 self._blobs.update(blobs)
 
-    def remove(self, key: Key, before: int | None = None) -> None:
+    def remove(self, key: Key, before: int | None = None) -> bool:
         with self._lock:
+            if any(self._leans(fork.key, before) for fork in self._came("fork", key)):
+                return False
             kept = self._rows.get(key, {})
             for number in [number for number in kept if before is None or number < before]:
                 del kept[number]
@@ -149,6 +153,12 @@ class InMemoryPersister(Persister):
                 self._forget(key)
             used = {digest for rows in self._rows.values() for row in rows.values() for digest in row.blobs}
             self._blobs = {digest: body for digest, body in self._blobs.items() if digest in used}
+            return True
+
+    def _leans(self, fork: Key, before: int | None) -> bool:
+        """Whether a fork begins before that step, with no snapshot of its own."""
+        first = min(self._rows[fork])
+        return self._rows[fork][first].snapshot is None and (before is None or first < before)
 
     def _came(self, how: str, source: Key) -> list[Head]:
         found = [self._seen(key) for key in sorted(self._offspring.get((how, source), ()))]

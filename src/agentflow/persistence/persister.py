@@ -13,7 +13,7 @@ from typing import Any, ClassVar, Self
 
 from agentflow.errors import ConflictError, HeldError
 from agentflow.persistence.owner import alive
-from agentflow.persistence.records import Claim, Head, Key, Loaded, Mark, Row, StepRecord
+from agentflow.persistence.records import Claim, Head, Key, Loaded, Mark, Pointer, Row, StepRecord
 from agentflow.persistence.serde import Serde
 
 
@@ -61,8 +61,9 @@ class Persister(ABC):
 
         Raises:
             HeldError: Somebody else holds a lease that has not run out, and `claim.force` is not set.
-            ConflictError: The head is not `claim.expected`; there is no such application and no birth; or there is
-                one where `claim.birth` was to make a new one and `claim.expected` is set.
+            ConflictError: The head is not `claim.expected`; there is no such application and no birth; there is
+                one where `claim.birth` was to make a new one and `claim.expected` is set; or the birth is that of a
+                fork and the step it begins at is gone.
         """
 
     @abstractmethod
@@ -122,8 +123,12 @@ class Persister(ABC):
         """Put a row with a snapshot in the place of the row with the same sequence id; it must say the same."""
 
     @abstractmethod
-    def remove(self, key: Key, before: int | None = None) -> None:
-        """Delete the rows before a step, or the whole application; and large values that nothing points to."""
+    def remove(self, key: Key, before: int | None = None) -> bool:
+        """Delete the rows before a step, or the whole application; and large values that nothing points to.
+
+        Whether that was done. It is not while a fork begins at one of those rows and has no snapshot of its own there:
+        that is looked at within the transaction, because a fork may be made at any time.
+        """
 
     @abstractmethod
     def close(self) -> None:
@@ -265,6 +270,16 @@ def refusal(claim: Claim, head: Head) -> ConflictError | None:
 def missing(key: Key) -> ConflictError:
     """The error of a claim on an application that is not there."""
     return ConflictError(f"there is no application {key.app_id!r} (any more): build it anew.", key.app_id)
+
+
+def unforkable(source: Pointer) -> ConflictError:
+    """The error of a fork of what is not there, or has been deleted just now."""
+    at = source.sequence_id
+    return ConflictError(
+        f"application {source.key.app_id!r} has no step {at} to fork from (any more): fork from another step.",
+        source.key.app_id,
+        at,
+    )
 
 
 def moved(key: Key, expected: int, found: int) -> ConflictError:

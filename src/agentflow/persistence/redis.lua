@@ -58,6 +58,20 @@ local function add_blobs(at)
   end)
 end
 
+-- Whether a fork of the application begins before that step, with no snapshot of its own. Which forks there are is
+-- known here only, so their keys are not among KEYS; they bear the same hash tag.
+local function leans(member, before)
+  local tag = string.sub(app, 1, #app - #member - #'app:')
+  for _, fork in ipairs(redis.call('SMEMBERS', tag .. 'forked:' .. member)) do
+    local first = redis.call('HGET', tag .. 'app:' .. fork, 'first')
+    local row = first and redis.call('HGET', tag .. 'steps:' .. fork, first)
+    if row and not string.find(row, '^[^|]*|S') and (not before or tonumber(first) < before) then
+      return true
+    end
+  end
+  return false
+end
+
 local function seen()
   return {redis.call('HGETALL', app), stamp}
 end
@@ -66,18 +80,26 @@ if operation == 'head' then
   return seen()
 
 elseif operation == 'bear' then
-  -- member, owner, seconds, head, then fields, rows and blobs as pairs
+  -- member, owner, seconds, head, the step it is forked from or '', then fields, rows and blobs as pairs; of a fork
+  -- the last of KEYS is the steps of the other
   if redis.call('EXISTS', app) == 1 then
     return 0
   end
+  local lists = #KEYS
+  if ARGV[6] ~= '' then
+    if redis.call('HEXISTS', KEYS[lists], ARGV[6]) == 0 then
+      return -1
+    end
+    lists = lists - 1
+  end
   redis.call('HSET', app, 'head', ARGV[5], 'first', ARGV[5], 'epoch', '1', 'attempt', '1', 'owner', ARGV[3],
     'held_until', string.format('%.6f', now + tonumber(ARGV[4])), 'created_at', stamp, 'updated_at', stamp)
-  local at = pairs_into(6, function(field, value)
+  local at = pairs_into(7, function(field, value)
     redis.call('HSET', app, field, value)
   end)
   add_blobs(add_rows(at))
   redis.call('ZADD', index, 0, ARGV[2])
-  for at = 7, #KEYS do
+  for at = 7, lists do
     redis.call('SADD', KEYS[at], ARGV[2])
   end
   return seen()
@@ -166,6 +188,9 @@ elseif operation == 'replace' then
 
 elseif operation == 'trim' then
   -- the first number to keep; '' deletes the application, whose place in the lists is ARGV[3]
+  if leans(ARGV[3], tonumber(ARGV[2])) then
+    return 0
+  end
   local ends = redis.call('HMGET', app, 'first', 'head')
   if ends[1] then
     local head = tonumber(ends[2])

@@ -15,7 +15,7 @@ from importlib import resources
 from typing import TYPE_CHECKING, Any
 
 from agentflow.errors import BuildError, MissingExtraError, StoreError
-from agentflow.persistence.persister import Persister, fenced, missing, refusal
+from agentflow.persistence.persister import Persister, fenced, missing, refusal, unforkable
 from agentflow.persistence.records import Claim, Head, Key, Mark, Pointer, Row
 from agentflow.persistence.redis_texts import head_from, member_of, paired, pointed, row_pairs, rows_from, text_of
 from agentflow.persistence.serde import Serde
@@ -99,9 +99,14 @@ class RedisPersister(Persister):
             raise missing(key)
         fields = {"position": birth.mark.position, "status": birth.mark.status, "graph": birth.graph}
         fields |= pointed("fork", birth.fork) | pointed("spawn", birth.spawn)
-        about = (member_of(key), claim.owner, claim.seconds, birth.row.sequence_id, *paired(fields))
+        fork, step = birth.fork, "" if birth.fork is None else birth.fork.sequence_id
+        about = (member_of(key), claim.owner, claim.seconds, birth.row.sequence_id, step, *paired(fields))
         rows = (*row_pairs([birth.row], 1), *paired(birth.blobs))
-        return self._call("bear", key, *about, *rows, families=self._families(birth.fork, birth.spawn))
+        families = [*self._families(fork, birth.spawn), *(() if fork is None else (self._own(fork.key, "steps"),))]
+        made = self._call("bear", key, *about, *rows, families=families)
+        if made == -1 and fork is not None:
+            raise unforkable(fork)
+        return made
 
     def renew(self, key: Key, epoch: int, seconds: float) -> bool:
         return bool(self._call("renew", key, epoch, seconds))
@@ -157,11 +162,12 @@ class RedisPersister(Persister):
     def replace(self, key: Key, row: Row, blobs: Mapping[str, str]) -> None:
         self._call("replace", key, row.sequence_id, text_of(row, row.epoch), *paired(blobs))
 
-    def remove(self, key: Key, before: int | None = None) -> None:
+    def remove(self, key: Key, before: int | None = None) -> bool:
         head = self.head(key)
-        if head is not None:
-            families = self._families(head.fork, head.spawn)
-            self._call("trim", key, "" if before is None else before, member_of(key), families=families)
+        if head is None:
+            return True
+        families = self._families(head.fork, head.spawn)
+        return bool(self._call("trim", key, "" if before is None else before, member_of(key), families=families))
 
     # -- inside
 

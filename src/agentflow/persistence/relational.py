@@ -12,7 +12,7 @@ from contextlib import AbstractContextManager
 from typing import Any, ClassVar
 
 from agentflow.errors import BuildError, ConflictError
-from agentflow.persistence.persister import Persister, fenced, missing, refusal
+from agentflow.persistence.persister import Persister, fenced, missing, refusal, unforkable
 from agentflow.persistence.records import Claim, Head, Key, Mark, Pointer, Row
 from agentflow.persistence.serde import Serde
 
@@ -66,6 +66,10 @@ STATEMENTS: dict[str, str] = {
     "blob": "SELECT body FROM {p}_blob WHERE digest = :digest",
     "trim": "DELETE FROM {p}_step WHERE app = :id AND step < :before",
     "unuse": "DELETE FROM {p}_use WHERE app = :id AND step < :before",
+    "stands": "SELECT 1 FROM {p}_step WHERE app = :id AND step = :step",
+    "leaning": "SELECT 1 FROM {p}_app AS fork WHERE fork_partition = :partition AND fork_app = :app "
+    "AND fork_step < :before AND EXISTS (SELECT 1 FROM {p}_step "
+    "WHERE {p}_step.app = fork.id AND step = fork.fork_step AND snapshot IS NULL) LIMIT 1",
     "forget": "DELETE FROM {p}_app WHERE id = :id",
     "used": "SELECT DISTINCT digest FROM {p}_use WHERE app = :id AND step < :before",
     "sweep": "DELETE FROM {p}_blob WHERE digest = :digest "
@@ -129,6 +133,10 @@ class RelationalPersister(Persister):
         birth = claim.birth
         if birth is None:
             raise missing(key)
+        if birth.fork is not None:
+            source = self._one(run, "claimed", birth.fork.key)  # and held: it is not deleted before this is done
+            if source is None or not run(self._sql["stands"], {"id": source[0], "step": birth.fork.sequence_id}):
+                raise unforkable(birth.fork)
         facts = {"head": birth.row.sequence_id, "position": birth.mark.position, "status": birth.mark.status}
         facts |= {"owner": claim.owner, "seconds": claim.seconds, "graph": birth.graph, **_whose(key)}
         found = run(self._sql["bear"], facts | _pointed("fork", birth.fork) | _pointed("spawn", birth.spawn))
@@ -174,12 +182,14 @@ class RelationalPersister(Persister):
             for app, *_ in found:
                 self._keep(run, app, [row], blobs)
 
-    def remove(self, key: Key, before: int | None = None) -> None:
+    def remove(self, key: Key, before: int | None = None) -> bool:
         with self._transaction(durable=True) as run:
             head = self._one(run, "claimed", key)
             if head is None:
-                return
+                return True
             facts = {"id": head[0], "before": _ALL if before is None else before}
+            if run(self._sql["leaning"], {"before": facts["before"], **_whose(key)}):
+                return False
             used = run(self._sql["used"], facts)
             run(self._sql["trim"], facts)
             run(self._sql["unuse"], facts)
@@ -189,6 +199,7 @@ class RelationalPersister(Persister):
                 run(self._worded(self.alone), {})
             for (digest,) in used:
                 run(self._sql["sweep"], {"digest": digest})
+            return True
 
     # -- reading
 

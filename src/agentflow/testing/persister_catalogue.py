@@ -7,13 +7,16 @@ from __future__ import annotations
 
 import os
 import random
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 
+from agentflow.errors import ConflictError
 from agentflow.persistence.records import Birth, Claim, Key, Pointer
 from agentflow.testing.persister_checks import (
     APP,
     DONE,
+    FIRST,
     READY,
     SECOND,
     SuiteOfPersister,
@@ -23,6 +26,7 @@ from agentflow.testing.persister_checks import (
     head_of,
     keys,
     numbers,
+    raised,
     row,
     same,
 )
@@ -145,7 +149,8 @@ class CatalogueSuite(SuiteOfPersister):
             for pair in zip(keepers, losers, strict=True):
                 persister.commit(pair[1], 1, [held], READY, {"shared": "body"})
                 write = partial(persister.commit, pair[0], 1, [held], READY, {"shared": "body"})
-                same("errors of both", [None, None], at_once([write, partial(persister.remove, pair[1])]))
+                sweep = partial(persister.remove, pair[1])
+                same("what both came to", [None, True], at_once(list[Callable[[], bool | None]]([write, sweep])))
                 same("the large value that one wrote as another deleted it", "body", persister.blob("shared"))
                 persister.remove(pair[0])
 
@@ -155,6 +160,7 @@ class CatalogueSuite(SuiteOfPersister):
         with self.opened() as persister:
             for key in (APP, Key("", "app"), Key("tenant", "ap")):
                 born(persister, key)
+            persister.commit(APP, 1, [row(number) for number in range(3)], READY, {})
             born(persister, child, spawn=Pointer(APP, 0))
             born(persister, fork, fork=Pointer(APP, 2))
             born(persister, both, fork=Pointer(APP, 1), spawn=Pointer(APP, 1))
@@ -165,6 +171,24 @@ class CatalogueSuite(SuiteOfPersister):
             same("those of another", ([], []), persister.offspring(Key("", "app")))
             persister.remove(both)
             same("what is left", ([child], [fork]), tuple(map(keys, persister.offspring(APP))))
+
+    def test_what_a_fork_begins_at_is_not_removed(self) -> None:
+        """Until the fork has a snapshot of its own; and nothing is forked from a step that is gone."""
+        fork, source = Key("other", "fork"), Pointer(APP, 1)
+        with self.opened() as persister:
+            born(persister)
+            persister.commit(APP, 1, [row(0), row(1), row(2, "ask", "S")], READY, {})
+            birth = Birth(row(1, None), READY, source, None)
+            persister.claim(fork, Claim(FIRST, 60.0, 1, birth))
+            same("removing what a fork begins at", [False, False], [persister.remove(APP, 2), persister.remove(APP)])
+            same("what is left", [-1, 0, 1, 2], [each.sequence_id for each in persister.rows(APP)])
+            same("removing what is before it", True, persister.remove(APP, 1))
+            persister.replace(fork, row(1, None, "S"), {})
+            same("removing what no fork needs", True, persister.remove(APP, 2))
+            late = Claim(FIRST, 60.0, 1, Birth(row(1, None), READY, source, None))
+            raised(ConflictError, partial(persister.claim, Key("", "late"), late), "a fork of what is gone")
+            same("removing everything", True, persister.remove(APP))
+            raised(ConflictError, partial(persister.claim, Key("", "late"), late), "a fork of nothing")
 
     def test_a_row_is_replaced_by_one_with_a_snapshot(self) -> None:
         """It keeps its place, its epoch and its time."""
@@ -220,15 +244,12 @@ class CatalogueSuite(SuiteOfPersister):
         with self.opened() as persister:
             born(persister)
             for at, key in enumerate(wanted):
-                born(persister, key, text=f"body {at}", fork=Pointer(key, at))
+                born(persister, key, text=f"body {at}")
             for at, key in enumerate(wanted):
                 persister.commit(key, 1, [row(0, "ask", None, f"step {at}")], READY, {})
                 found = head_of(persister, key)
-                same(
-                    f"the head of {key!r:.200}", (key, 0, Pointer(key, at)), (found.key, found.sequence_id, found.fork)
-                )
+                same(f"the head of {key!r:.200}", (key, 0), (found.key, found.sequence_id))
                 same(f"the rows of {key!r:.200}", [f"body {at}", f"step {at}"], [r.delta for r in persister.rows(key)])
-                same(f"the forks of {key!r:.200}", [key], keys(persister.offspring(key)[1]))
             same("all of them", sorted([APP, *wanted]), keys(persister.all_heads()))
             for partition in sorted({key.partition for key in wanted})[:20]:
                 expected = sorted(key for key in wanted if key.partition == partition)
@@ -236,6 +257,10 @@ class CatalogueSuite(SuiteOfPersister):
             for key in wanted[:50]:
                 persister.remove(key)
             same("those that were not deleted", sorted([APP, *wanted[50:]]), keys(persister.all_heads()))
+            for at, key in enumerate(wanted[50:]):
+                fork = Key("forks of them all", str(at))
+                same(f"where it began, {key!r:.200}", Pointer(key, 0), born(persister, fork, fork=Pointer(key, 0)).fork)
+                same(f"the forks of {key!r:.200}", [fork], keys(persister.offspring(key)[1]))
 
 
 def _hostile_keys(count: int) -> list[Key]:

@@ -72,8 +72,9 @@ class PersisterSuite(CatalogueSuite):
 
     def test_an_application_is_as_it_was_born(self) -> None:
         """Its head and its first row, with where it came from."""
-        fork, spawn = Pointer(Key("p", "f"), 3), Pointer(Key("", "s"), -1)
+        fork, spawn = Pointer(Key("p", "f"), -1), Pointer(Key("", "s"), -1)
         with self.opened() as persister:
+            born(persister, fork.key)
             birth = Birth(row(4, None, "S"), READY, fork, spawn, '["ask"]')
             given = persister.claim(APP, Claim(FIRST, 60.0, 4, birth))
             found = head_of(persister)
