@@ -585,3 +585,22 @@ def test_without_a_persister_there_is_nothing_to_save_or_refresh(drive: Driver) 
     for verb in ("save", "refresh"):
         with pytest.raises(BuildError, match="has no persister"):
             drive.do(app, verb)
+
+
+@pytest.mark.parametrize("value", ["short", "x" * 100_000], ids=["small", "large"])
+def test_a_key_with_half_of_a_surrogate_pair_is_saved_as_it_is(drive: Driver, persister: Persister, value: str) -> None:
+    odd = "half \ud83d é"
+
+    @action(reads=[odd], writes=[odd, "gone \ud83d"])
+    def grow(state: State) -> State:
+        return state.append(**{odd: value}).update(**{"gone \ud83d": 1}).wipe(delete=["gone \ud83d"])
+
+    made = ApplicationBuilder().with_actions(grow).with_transitions(("grow", "grow")).with_entrypoint("grow")
+    made.with_state(**{odd: [value]}).with_state_persister(persister).with_identifiers(app_id="odd")
+    app = drive.build(made)
+    for _ in range(2):
+        drive.step(app)
+    persister.prune("odd")
+    found = persister.load(None, "odd")
+    assert found is not None
+    assert {odd: [value] * 3} == found["state"].get_all()

@@ -22,9 +22,19 @@ LARGE = 64 * 1024
 ROW = 1024
 
 Blobs = dict[str, str]
-#: Plain JSON as short text.
 _encoder = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), check_circular=False)
-compact: Callable[[object], str] = _encoder.encode
+_escaping = json.JSONEncoder(separators=(",", ":"), check_circular=False)
+
+
+def compact(value: object) -> str:
+    """Plain JSON as short text; half of a surrogate pair, which no store takes as it is, as six plain characters."""
+    text = _encoder.encode(value)
+    if not text.isascii():
+        try:
+            text.encode()
+        except UnicodeEncodeError:
+            return _escaping.encode(value)
+    return text
 
 
 def encode_change(serde: Serde, key: Key, number: int, change: StateDelta) -> tuple[str, Blobs]:
