@@ -5,6 +5,7 @@ The connections run through a proxy of our own on loopback, which a test has cut
 
 from __future__ import annotations
 
+import pickle
 import select
 import socket
 import threading
@@ -15,8 +16,8 @@ from typing import Any
 import pytest
 
 from agentflow import ApplicationBuilder, State, action
-from agentflow.errors import StoreError
-from agentflow.persistence import Persister, persister_from
+from agentflow.errors import BuildError, StoreError
+from agentflow.persistence import Persister, PostgresPersister, persister_from
 from agentflow.testing.persister_checks import APP, READY, born, head_of, row
 from tests.drivers import Driver
 
@@ -159,6 +160,23 @@ def test_a_server_that_is_not_there_is_told_at_once(kind: str) -> None:
     persister.close()
     assert time.monotonic() - began < 10
     assert before == threading.active_count()
+
+
+def test_a_server_that_went_away_is_waited_for_as_long_as_was_said(stores: dict[str, str]) -> None:
+    url = stores["postgresql"]
+    host, _, port = url.rpartition("@")[2].partition("/")[0].partition(":")
+    proxy = Proxy(host, int(port))
+    with PostgresPersister(url.replace(f"{host}:{port}", f"127.0.0.1:{proxy.port}"), wait_seconds=0.3) as persister:
+        persister.list_app_ids()
+        proxy.close()
+        began = time.monotonic()
+        with pytest.raises(StoreError, match="see that it runs and can be reached, and run again"):
+            persister.list_app_ids()
+        assert time.monotonic() - began < 5
+        again = pickle.loads(pickle.dumps(persister))
+        assert 0.3 == again.wait_seconds
+    with pytest.raises(BuildError, match="wait_seconds=0 waits for nothing"):
+        PostgresPersister(url, wait_seconds=0)
 
 
 def test_a_statement_that_waits_may_lose_its_connection(stores: dict[str, str]) -> None:

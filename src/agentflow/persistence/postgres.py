@@ -6,6 +6,7 @@ is written (`relational.py`).
 
 from __future__ import annotations
 
+import math
 import os
 import re
 import weakref
@@ -13,7 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from agentflow.errors import MissingExtraError, StoreError
+from agentflow.errors import BuildError, MissingExtraError, StoreError
 from agentflow.persistence.failpoints import reach
 from agentflow.persistence.relational import Execute, RelationalPersister
 from agentflow.persistence.serde import Serde
@@ -23,8 +24,8 @@ if TYPE_CHECKING:
     from psycopg import Connection
     from psycopg_pool import ConnectionPool
 
-#: How long a verb waits for a free connection, or for the server to come back, in seconds.
-PATIENCE = 30.0
+#: How long a verb waits for a free connection, or for the server to come back, unless somebody says otherwise.
+PATIENCE = 10.0
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS {p}_app (
@@ -58,8 +59,12 @@ class PostgresPersister(RelationalPersister):
         serde: How values become text.
         table_name: What the names of the tables begin with.
         max_connections: How many connections this object opens at most, in each process.
+        wait_seconds: How long a verb waits for a free one of them, or for a server that went away to come back; then
+            it raises `StoreError`. Connecting for the first time waits at least 2 seconds, which libpq asks for, unless
+            the dsn says `connect_timeout`. A statement that is under way is not cut short by it.
 
     Raises:
+        BuildError: `wait_seconds` is not positive.
         MissingExtraError: psycopg is not installed.
         StoreError: The server cannot be reached; every verb says so.
 
@@ -72,9 +77,16 @@ class PostgresPersister(RelationalPersister):
     alone: ClassVar[str] = "LOCK TABLE {p}_blob IN SHARE ROW EXCLUSIVE MODE"
 
     def __init__(
-        self, dsn: str, serde: Serde | None = None, table_name: str = "agentflow", max_connections: int = 8
+        self,
+        dsn: str,
+        serde: Serde | None = None,
+        table_name: str = "agentflow",
+        max_connections: int = 8,
+        wait_seconds: float = PATIENCE,
     ) -> None:
         super().__init__(serde, table_name)
+        if wait_seconds <= 0:
+            raise BuildError(f"wait_seconds={wait_seconds} waits for nothing: give seconds, more than 0.")
         try:
             import psycopg
             import psycopg_pool
@@ -83,6 +95,7 @@ class PostgresPersister(RelationalPersister):
         self._errors: tuple[type[Exception], ...] = (psycopg.Error, psycopg_pool.PoolTimeout, psycopg_pool.PoolClosed)
         self.dsn = dsn
         self.max_connections = max_connections
+        self.wait_seconds = wait_seconds
         self._pool: ConnectionPool[Connection[Any]] | None = None
         self._opening: Lock = new_lock()
         self._sql = {name: re.sub(r":(\w+)", r"%(\1)s", text) for name, text in self._sql.items()}
@@ -104,7 +117,7 @@ class PostgresPersister(RelationalPersister):
             pool.close()
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return PostgresPersister, (self.dsn, self.serde, self.table_name, self.max_connections)
+        return PostgresPersister, (self.dsn, self.serde, self.table_name, self.max_connections, self.wait_seconds)
 
     # -- transactions
 
@@ -140,14 +153,16 @@ class PostgresPersister(RelationalPersister):
 
         with self._opening:
             if self._pool is None:
-                within: dict[str, Any] = {} if "connect_timeout" in self.dsn else {"connect_timeout": int(PATIENCE)}
-                with psycopg.connect(self.dsn, **within) as connection:  # the error of a pool would not say why
+                within = max(2, math.ceil(self.wait_seconds))
+                told: dict[str, Any] = {} if "connect_timeout" in self.dsn else {"connect_timeout": within}
+                with psycopg.connect(self.dsn, **told) as connection:  # the error of a pool would not say why
                     self._prepare(connection)
                 self._pool = ConnectionPool(
                     self.dsn,
                     min_size=1,
                     max_size=self.max_connections,
-                    timeout=PATIENCE,
+                    kwargs=told,
+                    timeout=self.wait_seconds,
                     num_workers=1,
                     configure=_configure,
                     check=ConnectionPool.check_connection,
