@@ -13,7 +13,10 @@ from dataclasses import dataclass
 
 from benchmarks.case import Case
 
-FAMILIES = ("steps", "choices", "streams", "building", "chat", "children", "deciding", "loading", "tracking", "serving")
+FAMILIES = (
+    *("steps", "choices", "streams", "building", "chat", "children", "deciding", "loading"),
+    *("saving", "tracking", "serving"),
+)
 
 
 @dataclass(frozen=True)
