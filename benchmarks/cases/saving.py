@@ -89,12 +89,12 @@ def web_turn_by_hand(turns: int, count: int = 60) -> Callable[[], float]:
     return measured
 
 
-def chat(persister: Any, history: list[str] | None = None) -> Any:
+def chat(persister: Any, history: list[str] | None = None, message: str = MESSAGE) -> Any:
     from agentflow import ApplicationBuilder, State, action
 
     @action(reads=["history"], writes=["history"])
     def say(state: State) -> State:
-        return state.append(history=MESSAGE)
+        return state.append(history=message)
 
     made = ApplicationBuilder().with_actions(say).with_transitions(("say", "say")).with_identifiers(app_id="chat")
     made.with_state_persister(persister)
@@ -201,14 +201,14 @@ def burr_web_turn(turns: int, count: int = 20) -> Callable[[], float]:
     return measured
 
 
-def stored(turns: int) -> Callable[[], float]:
+def stored(turns: int, message: str = MESSAGE) -> Callable[[], float]:
     """Kilobytes that a chat of so many turns takes."""
 
     def measured() -> float:
         from agentflow.persistence import SQLitePersister
 
         persister = SQLitePersister(folder() / "stored.db")
-        app = chat(persister)
+        app = chat(persister, message=message)
         steps = app.iterate(halt_after=[])
         for _ in range(turns):
             next(steps)
@@ -259,5 +259,12 @@ CASES = [
         {"agentflow": stored(1_000)},
         "3 times what was written (1,465 KB)",
         lambda median: median["agentflow"] <= 1_465,
+    ),
+    Case(
+        "a chat of 1,000 turns of 1,024 characters, stored",
+        "KB",
+        {"agentflow": stored(1_000, "x" * 1_024)},
+        "at most 10 MB",
+        lambda median: median["agentflow"] <= 10 * 1_024,
     ),
 ]
