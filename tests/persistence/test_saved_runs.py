@@ -355,6 +355,24 @@ def test_long_histories_are_loaded_from_a_snapshot(drive: Driver, persister: Per
     assert [-1, 6, 13] == snapshots
 
 
+def test_a_small_application_is_saved_whole_every_16_steps(drive: Driver, persister: Persister) -> None:
+    @action(reads=["count"], writes=["count"])
+    def add(state: State) -> State:
+        return state.increment(count=1)
+
+    def make() -> ApplicationBuilder:
+        made = ApplicationBuilder().with_actions(add).with_transitions(("add", "add")).with_identifiers(app_id="one")
+        made.with_state_persister(persister)
+        return made.initialize_from(persister, default_state={"count": 0}, default_entrypoint="add")
+
+    for taken in (20, 20):  # it goes on counting where it was loaded
+        with pytest.raises(Exception, match="20 steps were performed"):
+            drive.run(drive.build(make()), max_steps=taken)
+    assert 40 == drive.build(make()).state["count"]
+    snapshots = [row.sequence_id for row in persister.rows(persister.applications()[0].key) if row.snapshot]
+    assert [-1, 15, 31] == snapshots
+
+
 def test_large_values_are_stored_once(drive: Driver, persister: Persister) -> None:
     large = "y" * 100_000
 

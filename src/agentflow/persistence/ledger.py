@@ -19,6 +19,10 @@ from agentflow.usage import Usage, total
 
 #: A snapshot is written when the changes since the last one are as long as it is, and at least this many characters.
 SNAPSHOT_AT: Final = 64 * 1024
+#: One of at most so many characters is written after so many steps already: it adds little to what they take, and saves
+#: most of the time that loading a small application takes.
+SMALL: Final = 2 * 1024
+SMALL_AFTER: Final = 16
 
 Encoded = tuple[Row, dict[str, str], Mark]
 
@@ -39,7 +43,7 @@ class Ledger:
         self.error: str | None = None
         self._saved: State[Any] | None = None
         self._amended = False
-        self._base = self._grown = 0
+        self._base = self._grown = self._steps = 0
         self._chunks: Chunks = {}
         self._next: tuple[int, Chunks] = 0, {}
         self._marks: dict[str, Mark] = {}  # after each action; the same text every time
@@ -51,6 +55,7 @@ class Ledger:
         number = progress.sequence_id
         made = encode_snapshot(self.serde, self.key, number, progress.state, {})
         self._base, self._grown, self._chunks = len(made.text) + sum(map(len, made.blobs.values())), 0, made.chunks
+        self._steps = 0
         facts = encode_facts(self.serde, self.key, number, {"begun": self.beginning}) if self.beginning else ""
         row = sealed_row(number, None, made.text, made.text, facts, made.digests)
         graph = " ".join(sorted(action.name for action in progress.graph.actions))
@@ -80,7 +85,7 @@ class Ledger:
             }
         snapshot, digests = None, list(blobs)
         self._next = self._base, chunks
-        if self._grown + weight(text) >= max(SNAPSHOT_AT, self._base):
+        if self._is_due(text):
             made = encode_snapshot(self.serde, self.key, number, state, chunks)
             self._next = len(made.text) + sum(map(len, made.blobs.values())), made.chunks
             snapshot = made.text
@@ -88,6 +93,12 @@ class Ledger:
             digests += made.digests
         facts = self._facts(progress, number, usages, started, attempt)
         return sealed_row(number, name, text, snapshot, facts, digests), blobs, self._after(name, progress.entrypoint)
+
+    def _is_due(self, text: str) -> bool:
+        """Whether the step with this change is saved with a snapshot."""
+        if self._grown + weight(text) >= max(SNAPSHOT_AT, self._base):
+            return True
+        return self._steps + 1 >= SMALL_AFTER and self._base <= SMALL
 
     def _after(self, name: str, entrypoint: str) -> Mark:
         mark = self._marks.get(name)
@@ -115,6 +126,7 @@ class Ledger:
         """The application was read."""
         self._saved, self._amended = resumed.saved, resumed.saved is not resumed.state
         self._base, self._grown, self._chunks = resumed.base, resumed.grown, resumed.chunks
+        self._steps = resumed.steps
         self.position, self.error = resumed.head.mark.position, None
 
     def settled(self, row: Row, mark: Mark, state: State[Any]) -> None:
@@ -123,6 +135,7 @@ class Ledger:
         self.position = mark.position
         self._base, self._chunks = self._next
         self._grown = self._grown + weight(row.delta) if row.snapshot is None else 0
+        self._steps = self._steps + 1 if row.snapshot is None else 0
 
     def amended(self, state: State[Any]) -> None:
         """The state was changed from outside."""

@@ -42,6 +42,7 @@ class Restored:
         row: The last row that was read.
         base: Characters of the snapshot it was read from, with the large values it points to.
         grown: What reading the changes since costs, in characters.
+        steps: How many changes those are.
         chunks: What is stored of long lists that have only grown since.
     """
 
@@ -49,6 +50,7 @@ class Restored:
     row: Row
     base: int = 0
     grown: int = 0
+    steps: int = 0
     chunks: dict[str, tuple[Chunk, ...]] = field(default_factory=dict)
 
 
@@ -95,6 +97,7 @@ def _replay(persister: Persister, serde: Serde, key: Key, row: Row, found: Resto
         if row.snapshot is None:
             change = decode_change(serde, key, row.sequence_id, row.delta, blob)
             found.grown += weight(row.delta)
+            found.steps += 1
             for touched in (*change.set, *change.delete):
                 found.chunks.pop(touched, None)
         else:

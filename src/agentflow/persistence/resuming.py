@@ -85,6 +85,7 @@ class Resumed:
     base: int
     grown: int
     chunks: Chunks = field(default_factory=dict)
+    steps: int = 0
 
 
 def read(persister: Persister, head: Head, serde: Serde, typing: TypingSystem | None, fit: Fit) -> Resumed:
@@ -104,7 +105,7 @@ def read(persister: Persister, head: Head, serde: Serde, typing: TypingSystem | 
     state = _typed(values, typing, head)
     untouched = fit.upgrade_state is None and not amended.set and not amended.delete
     saved = state if untouched else State(found.values)
-    return Resumed(head, state, saved, position, found.base, found.grown, found.chunks)
+    return Resumed(head, state, saved, position, found.base, found.grown, found.chunks, found.steps)
 
 
 def put(resumed: Resumed, progress: Progress, fit: Fit) -> None:
