@@ -161,9 +161,17 @@ class Terminal:
         self.shown = ""
         os.write(self._master, text.encode())
 
-    def ended(self) -> int:
-        while chunk := self._read():
-            self.shown += chunk
+    def ended(self, pressing: str = "") -> int:
+        """Its exit status. `pressing` is pressed again every second: a program may not be reading yet when it comes."""
+        while True:
+            ready, _, _ = select.select([self._master], [], [], 1 if pressing else 60)
+            if not ready:
+                assert pressing, f"it did not end; shown was:\n{self.shown}"
+                os.write(self._master, pressing.encode())
+            elif chunk := self._read():
+                self.shown += chunk
+            else:
+                break
         os.close(self._master)
         return self.process.wait(60)
 
@@ -196,7 +204,7 @@ def test_leaving_in_the_middle_is_polite(key: str) -> None:
     terminal = Terminal()
     terminal.until("Paste the email")
     terminal.type(key)
-    assert 130 == terminal.ended()
+    assert 130 == terminal.ended(pressing=key)
     assert "Stopped; nothing was sent." in terminal.shown
     assert "Traceback" not in terminal.shown
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -28,7 +29,12 @@ def killed_parent(database: Path, log: Path, boundary: str) -> int:
     paths = [str(Path(agentflow.__file__).parents[1]), str(Path(__file__).parents[2])]
     environment = {**os.environ, "AGENTFLOW_FAILPOINT": boundary, "PYTHONPATH": os.pathsep.join(paths)}
     command = [sys.executable, "-m", "tests.persistence.pooled_parent", str(database), str(log)]
-    return subprocess.run(command, env=environment, timeout=60, check=False).returncode
+    process = subprocess.Popen(command, env=environment, start_new_session=True)
+    try:
+        return process.wait(60)
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)  # its workers would wait for work for ever
 
 
 def test_after_a_kill_of_the_parent_only_what_had_not_come_back_runs_again(
