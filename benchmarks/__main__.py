@@ -30,10 +30,10 @@ def main() -> int:
 
 def as_table(rows: list[Row]) -> str:
     """A table in Markdown."""
-    lines = ["| work | figures (best of the rounds) | goal | |", "|---|---|---|---|"]
+    lines = ["| work | figures (median) | goal | |", "|---|---|---|---|"]
     for row in rows:
         shown = ", ".join(
-            f"{way} {'not installed' if value is None else f'{value:,.3g}'}" for way, value in row.figures.items()
+            f"{way} {'not installed' if value is None else f'{value:,.3g}'}" for way, value in row.medians.items()
         )
         verdict = {True: "met", False: "**not met**", None: "not measured"}[row.met]
         lines.append(f"| {row.case.name} ({row.case.unit}) | {shown} | {row.case.goal} | {verdict} |")
@@ -47,7 +47,7 @@ def as_json(rows: list[Row]) -> str:
             {
                 "work": row.case.name,
                 "unit": row.case.unit,
-                "figures": row.figures,
+                "medians": row.medians,
                 "goal": row.case.goal,
                 "met": row.met,
             }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 #: A way to do the work; it returns one figure, such as microseconds a step.
@@ -20,8 +20,7 @@ class Case:
         unit: The unit of the figures.
         ways: From the name of a way to the function that measures it, in a process of its own.
         goal: The goal, in words.
-        met: Whether the figures of the ways meet it.
-        best: What counts of several rounds: the least, the most, or the median of what is a ratio already.
+        met: Whether the figures of the ways in one round meet it.
     """
 
     name: str
@@ -29,7 +28,6 @@ class Case:
     ways: Mapping[str, Way]
     goal: str
     met: Callable[[Mapping[str, float]], bool]
-    best: Callable[[Iterable[float]], float] = min
 
 
 def per_operation(work: Callable[[int], object], count: int, repeat: int = 5) -> float:

@@ -1,7 +1,7 @@
 """Running the cases: a process for each way and round, all ways interleaved and shuffled.
 
-What counts is the best of the rounds. The machines this runs on do other things too, which can only add to a figure, by
-up to the half of it for as long as a process lives; so a median says as much of them as of what is measured.
+The table shows medians over the rounds. A goal is judged round by round, and is met when it is met in more than half of
+the rounds: that is the median of the ratios of each round, where what disturbs a machine for a while disturbs all ways.
 """
 
 from __future__ import annotations
@@ -9,9 +9,10 @@ from __future__ import annotations
 import importlib
 import json
 import random
+import statistics
 import subprocess
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from benchmarks.case import Case
@@ -24,19 +25,24 @@ FAMILIES = (
 
 @dataclass(frozen=True)
 class Row:
-    """What came of a case: the figure of each way (None where it is not installed), and whether the goal is met."""
+    """What came of a case: in each round the figure of each way, None where it is not installed."""
 
     case: Case
-    figures: Mapping[str, float | None]
+    rounds: Sequence[Mapping[str, float | None]]
+
+    @property
+    def medians(self) -> Mapping[str, float | None]:
+        """The median of each way over the rounds."""
+        return {way: _median([each[way] for each in self.rounds]) for way in self.case.ways}
 
     @property
     def met(self) -> bool | None:
-        """Whether the goal is met; None when what it is measured against is not installed."""
-        known = {way: value for way, value in self.figures.items() if value is not None}
+        """Whether the goal is met in more than half of the rounds; None when what it is measured against is missing."""
         try:
-            return self.case.met(known)
+            verdicts = [self.case.met({way: at for way, at in each.items() if at is not None}) for each in self.rounds]
         except KeyError:
             return None
+        return 2 * sum(verdicts) > len(verdicts)
 
 
 def cases(wanted: Iterable[str] = ()) -> Iterator[tuple[str, Case]]:
@@ -58,7 +64,10 @@ def measure(wanted: Iterable[str] = (), rounds: int = 5, seed: int = 1) -> list[
             print(f"\rround {number + 1} of {rounds}: {done}/{len(todo)} ", end="", file=sys.stderr, flush=True)
             figures.setdefault((name, way), []).append(_in_a_process(family, name, way))
     print(file=sys.stderr)
-    return [Row(case, {way: _best(case, figures[case.name, way]) for way in case.ways}) for _, case in chosen]
+    return [
+        Row(case, [{way: figures[case.name, way][number] for way in case.ways} for number in range(rounds)])
+        for _, case in chosen
+    ]
 
 
 def run_one(family: str, name: str, way: str) -> None:
@@ -82,6 +91,6 @@ def _in_a_process(family: str, name: str, way: str) -> float | None:
     return figure
 
 
-def _best(case: Case, figures: list[float | None]) -> float | None:
+def _median(figures: list[float | None]) -> float | None:
     known = [figure for figure in figures if figure is not None]
-    return case.best(known) if known else None
+    return statistics.median(known) if known else None

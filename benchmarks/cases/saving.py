@@ -114,19 +114,26 @@ def ours(count: int = 400, verb: str = "iterate") -> Callable[[], float]:
     return measured
 
 
+def burr_chat() -> tuple[Callable[[], Any], Any]:
+    """What makes a builder of Burr's, and its persister."""
+    from burr.core import ApplicationBuilder, action
+    from burr.core.persistence import SQLitePersister
+
+    @action(reads=["history"], writes=["history"])
+    def say(state: Any) -> Any:
+        return state.append(history=MESSAGE)
+
+    persister = SQLitePersister(str(folder() / "burr.db"), "chat")
+    persister.initialize()
+    return lambda: ApplicationBuilder().with_actions(say).with_transitions(("say", "say")), persister
+
+
 def burr(turns: int, count: int = 30) -> Callable[[], float]:
     def measured() -> float:
-        from burr.core import ApplicationBuilder, action
-        from burr.core.persistence import SQLitePersister
-
-        @action(reads=["history"], writes=["history"])
-        def say(state: Any) -> Any:
-            return state.append(history=MESSAGE)
-
-        persister = SQLitePersister(str(folder() / "burr.db"), "chat")
-        persister.initialize()
-        made = ApplicationBuilder().with_actions(say).with_transitions(("say", "say")).with_entrypoint("say")
-        app = made.with_state(history=[MESSAGE] * turns).with_state_persister(persister).build()
+        make, persister = burr_chat()
+        app = (
+            make().with_entrypoint("say").with_state(history=[MESSAGE] * turns).with_state_persister(persister).build()
+        )
         return median_of(app.step, count)
 
     return measured
@@ -175,18 +182,10 @@ def web_turn(turns: int, count: int = 60) -> Callable[[], float]:
 
 def burr_web_turn(turns: int, count: int = 20) -> Callable[[], float]:
     def measured() -> float:
-        from burr.core import ApplicationBuilder, action
-        from burr.core.persistence import SQLitePersister
-
-        @action(reads=["history"], writes=["history"])
-        def say(state: Any) -> Any:
-            return state.append(history=MESSAGE)
-
-        persister = SQLitePersister(str(folder() / "burr.db"), "chat")
-        persister.initialize()
+        make, persister = burr_chat()
 
         def app() -> Any:
-            made = ApplicationBuilder().with_actions(say).with_transitions(("say", "say"))
+            made = make()
             made.initialize_from(
                 persister,
                 resume_at_next_action=True,
