@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import os
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -15,6 +14,7 @@ from typing import Any, Final
 from agentflow.application import Application
 from agentflow.errors import DecideError
 from agentflow.graph import Graph
+from agentflow.ids import new_id
 from agentflow.persistence.records import Head, Key
 from agentflow.runtime import ASYNC
 from agentflow.serving import receipts, shapes, telling
@@ -125,7 +125,7 @@ class Service:
         if idempotency_key is not None:
             asked = Asked.of(partition, idempotency_key, "create", {"app_id": app_id})
             app_id = app_id or hashlib.sha256("\0".join(asked.key).encode("utf-8", "surrogatepass")).hexdigest()[:32]
-        key = Key(partition, app_id or os.urandom(16).hex())
+        key = Key(partition, app_id or new_id())
 
         async def work(room: Room) -> Answer:
             return await self._once(asked, key, lambda receipt: self._created(key, asked, receipt))
@@ -161,7 +161,7 @@ class Service:
             what = {"app_id": app_id, "sequence_id": sequence_id}
             asked = Asked.of(key.partition, idempotency_key, f"fork {key.app_id}", what)
             app_id = app_id or hashlib.sha256("\0".join(asked.key).encode("utf-8", "surrogatepass")).hexdigest()[:32]
-        new = Key(key.partition, app_id or os.urandom(16).hex())
+        new = Key(key.partition, app_id or new_id())
 
         async def forked(receipt: Receipt | None) -> Answer:
             await self.head(key)
