@@ -89,15 +89,21 @@ def web_turn_by_hand(turns: int, count: int = 60) -> Callable[[], float]:
     return measured
 
 
-def chat(persister: Any, history: list[str] | None = None, message: str = MESSAGE) -> Any:
-    from agentflow import ApplicationBuilder, State, action
+def chat_graph(message: str = MESSAGE) -> Any:
+    """What a program that serves chats makes once."""
+    from agentflow import GraphBuilder, State, action
 
     @action(reads=["history"], writes=["history"])
     def say(state: State) -> State:
         return state.append(history=message)
 
-    made = ApplicationBuilder().with_actions(say).with_transitions(("say", "say")).with_identifiers(app_id="chat")
-    made.with_state_persister(persister)
+    return GraphBuilder().with_actions(say).with_transitions(("say", "say")).build()
+
+
+def chat(persister: Any, graph: Any, history: list[str] | None = None) -> Any:
+    from agentflow import ApplicationBuilder
+
+    made = ApplicationBuilder().with_graph(graph).with_identifiers(app_id="chat").with_state_persister(persister)
     return made.initialize_from(persister, default_state={"history": history or []}, default_entrypoint="say").build()
 
 
@@ -105,7 +111,7 @@ def ours(count: int = 400, verb: str = "iterate") -> Callable[[], float]:
     def measured() -> float:
         from agentflow.persistence import SQLitePersister
 
-        app = chat(SQLitePersister(folder() / "ours.db"))
+        app = chat(SQLitePersister(folder() / "ours.db"), chat_graph())
         if verb == "step":
             return median_of(app.step, count)
         steps = app.iterate(halt_after=[])
@@ -116,7 +122,7 @@ def ours(count: int = 400, verb: str = "iterate") -> Callable[[], float]:
 
 def burr_chat() -> tuple[Callable[[], Any], Any]:
     """What makes a builder of Burr's, and its persister."""
-    from burr.core import ApplicationBuilder, action
+    from burr.core import ApplicationBuilder, GraphBuilder, action
     from burr.core.persistence import SQLitePersister
 
     @action(reads=["history"], writes=["history"])
@@ -125,7 +131,8 @@ def burr_chat() -> tuple[Callable[[], Any], Any]:
 
     persister = SQLitePersister(str(folder() / "burr.db"), "chat")
     persister.initialize()
-    return lambda: ApplicationBuilder().with_actions(say).with_transitions(("say", "say")), persister
+    graph = GraphBuilder().with_actions(say).with_transitions(("say", "say")).build()
+    return lambda: ApplicationBuilder().with_graph(graph), persister
 
 
 def burr(turns: int, count: int = 30) -> Callable[[], float]:
@@ -170,12 +177,12 @@ def web_turn(turns: int, count: int = 60) -> Callable[[], float]:
         from agentflow.persistence import SQLitePersister
 
         persister = SQLitePersister(folder() / "web.db")
-        app = chat(persister)
-        steps = app.iterate(halt_after=[])
+        graph = chat_graph()
+        steps = chat(persister, graph).iterate(halt_after=[])
         for _ in range(turns):
             next(steps)
         steps.close()
-        return median_of(lambda: chat(persister).step(), count)
+        return median_of(lambda: chat(persister, graph).step(), count)
 
     return measured
 
@@ -207,8 +214,7 @@ def stored(turns: int, message: str = MESSAGE) -> Callable[[], float]:
         from agentflow.persistence import SQLitePersister
 
         persister = SQLitePersister(folder() / "stored.db")
-        app = chat(persister, message=message)
-        steps = app.iterate(halt_after=[])
+        steps = chat(persister, chat_graph(message)).iterate(halt_after=[])
         for _ in range(turns):
             next(steps)
         steps.close()

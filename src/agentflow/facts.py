@@ -75,16 +75,11 @@ class Fact(metaclass=_FactType):
 
     def __init__(self, *given: Any, **named: Any) -> None:
         cls = type(self)
-        values = cls._defaults | named
-        if given:
-            _place(cls, given, named, values)
-        try:
-            for field, put in cls._puts:
-                put(self, values[field])
-        except KeyError as missing:
-            raise TypeError(f"{cls.__name__}() lacks the field {missing}: give it a value.") from None
-        if len(values) != len(cls._puts):
-            raise TypeError(f"{cls.__name__}() has no field {_first(values.keys() - set(cls._fields))}: leave it out.")
+        if len(given) == len(cls.__match_args__) and not named and given:  # nothing to look up
+            for (_, put), value in zip(cls._puts, given, strict=True):
+                put(self, value)
+        else:
+            _fill(self, cls, given, named)
         if cls.__post_init__ is not Fact.__post_init__:
             self.__post_init__()
 
@@ -125,6 +120,20 @@ def _values(fact: Any) -> tuple[Any, ...]:
 
 def _restored(cls: type[F], values: tuple[Any, ...]) -> F:
     return cls(**dict(zip(cls._fields, values, strict=True)))
+
+
+def _fill(fact: Fact, cls: _FactType, given: tuple[Any, ...], named: dict[str, Any]) -> None:
+    """Give every field its value or its default."""
+    values = cls._defaults | named
+    if given:
+        _place(cls, given, named, values)
+    try:
+        for field, put in cls._puts:
+            put(fact, values[field])
+    except KeyError as missing:
+        raise TypeError(f"{cls.__name__}() lacks the field {missing}: give it a value.") from None
+    if len(values) != len(cls._puts):
+        raise TypeError(f"{cls.__name__}() has no field {_first(values.keys() - set(cls._fields))}: leave it out.")
 
 
 def _place(cls: _FactType, given: tuple[Any, ...], named: dict[str, Any], values: dict[str, Any]) -> None:

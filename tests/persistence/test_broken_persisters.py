@@ -33,7 +33,7 @@ class Trimming(InMemoryPersister):
     """Changes the texts of rows."""
 
     def commit(self, key: Key, epoch: int, rows: Sequence[Row], *rest: Any, **more: Any) -> None:
-        super().commit(key, epoch, [replace(row, delta=row.delta.strip("\x7f")) for row in rows], *rest, **more)
+        super().commit(key, epoch, [row._replace(delta=row.delta.strip("\x7f")) for row in rows], *rest, **more)
 
 
 class Slow(InMemoryPersister):
@@ -187,7 +187,7 @@ class Dating(InMemoryPersister):
     def replace(self, key: Key, row: Row, blobs: Mapping[str, str]) -> None:
         super().replace(key, row, blobs)
         if row.sequence_id in self._rows[key]:
-            self._rows[key][row.sequence_id] = replace(row, created_at=1.0)
+            self._rows[key][row.sequence_id] = row._replace(created_at=1.0)
 
 
 class Beheading(InMemoryPersister):

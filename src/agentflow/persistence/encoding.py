@@ -19,7 +19,7 @@ from agentflow.state import Log, StateDelta
 #: A value whose text is longer (characters) is stored once under its hash, however often it is written.
 LARGE = 64 * 1024
 #: Reading a row costs about as much as reading this many characters, however short the row is.
-ROW = 1024
+ROW = 2 * 1024
 
 Blobs = dict[str, str]
 _encoder = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), check_circular=False)
@@ -77,32 +77,35 @@ def decode_change(
         CorruptRecord: It is damaged, or a large value that it points to is gone.
     """
     found = serde.parse(serde.unseal(text, (*key, number, part)), part)
-    if not isinstance(found, dict) or not found.keys() <= _SECTIONS.keys():
-        raise CorruptRecord("a saved change has unknown sections.")
+    if not isinstance(found, dict):
+        raise CorruptRecord("a saved change has no sections.")
     for name, section in found.items():
+        if name not in _SECTIONS:
+            raise CorruptRecord("a saved change has unknown sections.")
         if not isinstance(section, _SECTIONS[name]):
             raise CorruptRecord("a section of a saved change has the wrong form.")
     values = _values(serde, found, "set", blob)
     appended = _values(serde, found, "append", blob)
-    if not all(isinstance(items, list) for items in appended.values()):
-        raise CorruptRecord("what a saved change appends is no list.")
+    for items in appended.values():
+        if not isinstance(items, list):
+            raise CorruptRecord("what a saved change appends is no list.")
     for where, plain in found.get("chunks", {}).items():
         values[where] = plain if shelve is None else shelve(where, plain)
-    return StateDelta(values, appended, frozenset(map(str, found.get("delete", ()))))
+    return StateDelta(values, appended, frozenset(map(str, found["delete"])) if "delete" in found else _NONE)
 
 
 def _values(serde: Serde, found: dict[str, Any], name: str, blob: Callable[[str], str | None]) -> dict[str, Any]:
     """The values of a section, large ones included."""
-    section = found.get(name, {})
-    values = {
-        key: plain if type(plain) in _PLAIN else serde.decode(plain, f"state[{key!r}]", key)
-        for key, plain in section.items()
-    }
-    for where, digest in found.get(f"large_{name}", {}).items():
+    values: dict[str, Any] = {}
+    for key, plain in found.get(name, _EMPTY).items():
+        values[key] = plain if type(plain) in _PLAIN else serde.decode(plain, f"state[{key!r}]", key)
+    for where, digest in found.get(f"large_{name}", _EMPTY).items():
         values[where] = large_value(serde, digest, blob, where)
     return values
 
 
+_EMPTY: Mapping[str, Any] = {}
+_NONE: frozenset[str] = frozenset()
 #: What every serde writes as it is, and most small changes consist of.
 _PLAIN = frozenset((str, int, bool, type(None)))
 _SECTIONS: dict[str, type] = {
@@ -158,15 +161,13 @@ def sealed_row(
     """A row with its checksum."""
     pointed = tuple(dict.fromkeys(blobs))
     bare = Row(number, action, delta, snapshot, facts, pointed)
-    return Row(number, action, delta, snapshot, facts, pointed, checksum(bare))
+    return bare._replace(checksum=checksum(bare))
 
 
 def checksum(row: Row) -> int:
     """The checksum that belongs to the texts of a row."""
-    total = 0
-    for text in (str(row.sequence_id), row.action or "", row.delta, row.snapshot or "", row.facts):
-        total = zlib.crc32(text.encode("utf-8", "surrogatepass"), total)
-    return total
+    text = f"{row.sequence_id}{row.action or ''}{row.delta}{row.snapshot or ''}{row.facts}"
+    return zlib.crc32(text.encode("utf-8", "surrogatepass"))
 
 
 def check(key: Key, row: Row) -> None:

@@ -5,7 +5,6 @@ What must not live here: what a store does for it.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from agentflow.errors import ConflictError
@@ -85,4 +84,4 @@ def snapshot(persister: Persister, key: Key, number: int) -> None:
         return
     made = encode_snapshot(persister.serde, key, number, State(found.values), found.chunks)
     sealed = sealed_row(number, row.action, row.delta, made.text, row.facts, (*row.blobs, *made.digests))
-    persister.replace(key, replace(sealed, epoch=row.epoch, created_at=row.created_at), made.blobs)
+    persister.replace(key, sealed._replace(epoch=row.epoch, created_at=row.created_at), made.blobs)

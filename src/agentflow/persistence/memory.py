@@ -59,7 +59,7 @@ class InMemoryPersister(Persister):
                     raise unforkable(birth.fork)
                 made = (claim.owner, claim.seconds, 1, birth.fork, birth.spawn, birth.graph, now, now)
                 head = Head(key, birth.row.sequence_id, 1, birth.mark, *made)
-                self._rows[key] = {birth.row.sequence_id: replace(birth.row, epoch=1, created_at=now)}
+                self._rows[key] = {birth.row.sequence_id: birth.row._replace(epoch=1, created_at=now)}
                 self._blobs.update(birth.blobs)
                 for source in _sources(head):
                     self._offspring[source].add(key)
@@ -94,7 +94,7 @@ class InMemoryPersister(Persister):
             head = self._owned(key, epoch, rows[0].sequence_id - 1)
             now = time.time()
             for row in rows:
-                self._rows[key][row.sequence_id] = replace(row, epoch=epoch, created_at=now)
+                self._rows[key][row.sequence_id] = row._replace(epoch=epoch, created_at=now)
             self._blobs.update(blobs)
             self._keep(replace(head, sequence_id=rows[-1].sequence_id, mark=mark, attempt=1, updated_at=now))
 
@@ -138,7 +138,7 @@ class InMemoryPersister(Persister):
         with self._lock:
             before = self._rows.get(key, {}).get(row.sequence_id)
             if before is not None:
-                self._rows[key][row.sequence_id] = replace(row, epoch=before.epoch, created_at=before.created_at)
+                self._rows[key][row.sequence_id] = row._replace(epoch=before.epoch, created_at=before.created_at)
                 self._blobs.update(blobs)
 
     def remove(self, key: Key, before: int | None = None) -> bool:

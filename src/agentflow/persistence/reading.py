@@ -73,13 +73,31 @@ def restore(persister: Persister, key: Key, upto: int, serde: Serde | None = Non
     else:
         found = Restored({}, first, len(first.snapshot))
     for row in rows:
-        _replay(persister, serde, key, row, found)
+        check(key, row)
+        try:
+            if row.snapshot is None:
+                _change(persister, serde, key, row, found)
+            else:
+                _begin_at(persister, serde, key, row, row.snapshot, found)
+        except CorruptRecord as error:
+            raise damaged(key, row.sequence_id, str(error)) from error
     found.row = rows[-1]
     return found
 
 
-def _replay(persister: Persister, serde: Serde, key: Key, row: Row, found: Restored) -> None:
-    check(key, row)
+def _change(persister: Persister, serde: Serde, key: Key, row: Row, found: Restored) -> None:
+    """Do what a step did."""
+    change = decode_change(serde, key, row.sequence_id, row.delta, persister.blob)
+    found.grown += weight(row.delta)
+    found.steps += 1
+    if found.chunks:
+        for touched in (*change.set, *change.delete):
+            found.chunks.pop(touched, None)
+    apply(change, found.values)
+
+
+def _begin_at(persister: Persister, serde: Serde, key: Key, row: Row, text: str, found: Restored) -> None:
+    """Take the state from a snapshot."""
     large: list[int] = []
 
     def blob(digest: str) -> str | None:
@@ -93,20 +111,10 @@ def _replay(persister: Persister, serde: Serde, key: Key, row: Row, found: Resto
         )
         return made
 
-    try:
-        if row.snapshot is None:
-            change = decode_change(serde, key, row.sequence_id, row.delta, blob)
-            found.grown += weight(row.delta)
-            found.steps += 1
-            for touched in (*change.set, *change.delete):
-                found.chunks.pop(touched, None)
-        else:
-            found.values, found.chunks = {}, {}
-            change = decode_change(serde, key, row.sequence_id, row.snapshot, blob, shelve, "snapshot")
-            found.base += sum(large)
-        apply(change, found.values)
-    except CorruptRecord as error:
-        raise damaged(key, row.sequence_id, str(error)) from error
+    found.values, found.chunks = {}, {}
+    change = decode_change(serde, key, row.sequence_id, text, blob, shelve, "snapshot")
+    found.base += sum(large)
+    apply(change, found.values)
 
 
 def position_of(serde: Serde, head: Head) -> dict[str, Any]:

@@ -60,8 +60,7 @@ class Pointer:
     sequence_id: int
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+class Row(NamedTuple):
     """One committed step, as it is stored.
 
     Attributes:

@@ -28,6 +28,7 @@ _ROW = "step, action, delta, snapshot, facts, blobs, checksum, epoch, created_at
 #: {p}: the prefix of the tables; {now}: the store's clock, in seconds; {lock}: what keeps a row that was read.
 STATEMENTS: dict[str, str] = {
     "head": f"SELECT {_HEAD} FROM {{p}}_app WHERE partition_key = :partition AND app_id = :app",
+    "number": "SELECT id FROM {p}_app WHERE partition_key = :partition AND app_id = :app",
     "claimed": f"SELECT {_HEAD} FROM {{p}}_app WHERE partition_key = :partition AND app_id = :app{{lock}}",
     "heads": f"SELECT {_HEAD} FROM {{p}}_app WHERE (:everybody = 1 OR partition_key = :partition) "
     "AND (partition_key, app_id) > (:after_partition, :after_app) ORDER BY partition_key, app_id LIMIT :limit",
@@ -259,8 +260,8 @@ class RelationalPersister(Persister):
 
     def _rows(self, key: Key, statement: str, facts: Mapping[str, Any]) -> list[Row]:
         with self._snapshot() as run:
-            head = self._one(run, "head", key)
-            found = [] if head is None else run(self._sql[statement], {"id": head[0], **facts})
+            numbers = run(self._sql["number"], _whose(key))
+            found = [row for (number,) in numbers for row in run(self._sql[statement], {"id": number, **facts})]
         return [_row(*values) for values in found]
 
 

@@ -27,6 +27,9 @@ class Chunk(NamedTuple):
 
 Chunks = Mapping[str, tuple[Chunk, ...]]
 
+#: A chunk is longer than this, in characters: what is left over is in the text of the snapshot.
+CHUNK = 16 * 1024
+
 
 @dataclass(slots=True)
 class Snapshot:
@@ -98,14 +101,14 @@ def _shelve(
 
 
 def _chunked(serde: Serde, texts: Sequence[str], made: Snapshot) -> tuple[list[Chunk], list[str]]:
-    """Chunks of more than half of `LARGE` characters, and the texts that are left over."""
+    """Chunks, and the texts that are left over."""
     chunks: list[Chunk] = []
     group: list[str] = []
     size = 0
     for text in texts:
         group.append(text)
         size += len(text)
-        if size > LARGE // 2:
+        if size > CHUNK:
             chunks.append(Chunk(_kept(serde, f"[{','.join(group)}]", made), len(group)))
             group, size = [], 0
     return chunks, group

@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 import random
 from collections.abc import Callable
-from dataclasses import replace
 from functools import partial
 
 from agentflow.errors import ConflictError
@@ -196,7 +195,7 @@ class CatalogueSuite(SuiteOfPersister):
             born(persister)
             persister.commit(APP, 1, [row(0), row(1)], READY, {})
             before = persister.rows(APP)[1]
-            new = replace(row(0, "ask", "the whole state", "{}", "d"), epoch=1)
+            new = row(0, "ask", "the whole state", "{}", "d")._replace(epoch=1)
             persister.replace(APP, new, {"d": "body"})
             persister.replace(APP, row(7, "ask", "S", "{}", "e"), {"e": "body"})  # there is no such row
             found = persister.rows(APP)

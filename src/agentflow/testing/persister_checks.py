@@ -9,7 +9,6 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import replace
 from typing import Any, TypeVar
 
 from agentflow.errors import AgentflowError, BuildError, HeldError
@@ -113,7 +112,7 @@ def about(head: Head) -> tuple[Any, ...]:
 
 def timeless(rows: Iterable[Row]) -> list[Row]:
     """The rows without the time they were written at."""
-    return [replace(each, created_at=0.0) for each in rows]
+    return [each._replace(created_at=0.0) for each in rows]
 
 
 def numbers(rows: Iterable[Row]) -> list[int]:

@@ -7,7 +7,6 @@ only one store promises, or whole runs.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from functools import partial
 
 from agentflow.errors import ConflictError, HeldError
@@ -83,7 +82,7 @@ class PersisterSuite(CatalogueSuite):
                 same("where it came from", (fork, spawn, '["ask"]'), (head.fork, head.spawn, head.graph))
                 assert 0 < head.lease <= 60.0, f"a lease of 60 seconds has {head.lease} left"
                 assert head.created_at > 1_500_000_000, f"created_at is {head.created_at}: seconds since 1970, please"
-            same("its rows", [replace(birth.row, epoch=1)], timeless(persister.rows(APP)))
+            same("its rows", [birth.row._replace(epoch=1)], timeless(persister.rows(APP)))
             same("another application", None, persister.head(Key("", "app")))
 
     def test_rows_come_back_as_they_were_committed(self) -> None:
@@ -94,7 +93,7 @@ class PersisterSuite(CatalogueSuite):
             persister.commit(APP, 1, given[:1], READY, {})
             persister.commit(APP, 1, given[1:], DONE, {}, durable=False)
             found = persister.rows(APP)
-            same("the committed rows", [replace(each, epoch=1) for each in given], timeless(found[1:]))
+            same("the committed rows", [each._replace(epoch=1) for each in given], timeless(found[1:]))
             same("the head", (APP, len(TEXTS) - 1, 1, DONE, FIRST, 1), about(head_of(persister)))
             same("rows after 0, two of them", [1, 2], numbers(persister.rows(APP, 0, 2)))
             same("rows after the last", [], persister.rows(APP, len(TEXTS) - 1))

@@ -18,6 +18,7 @@ from agentflow.persistence.serde.reading import Reader
 from agentflow.persistence.serde.shapes import MAX_TEXT, Codec, Trouble
 from agentflow.persistence.serde.writing import Writer
 
+_read_plain = json.JSONDecoder().raw_decode  # no white space is around what we wrote
 _compact = json.JSONEncoder(ensure_ascii=False, check_circular=False, allow_nan=False, separators=(",", ":")).encode
 
 
@@ -149,9 +150,12 @@ class Serde:
         if self._seal is None and text.startswith(sealing.MARK):
             raise CorruptRecord(f"the saved {where} is encrypted: give its key to the serde.")
         try:
-            return json.loads(text)
+            plain, end = _read_plain(text)
         except (ValueError, RecursionError, MemoryError) as error:
             raise CorruptRecord(f"the saved {where} is no JSON: {error}.") from error
+        if end != len(text):
+            raise CorruptRecord(f"the saved {where} is no JSON: it goes on after its end, at character {end}.")
+        return plain
 
     def seal(self, text: str, bound_to: tuple[object, ...]) -> str:
         """The text, encrypted for its place if there is a key.
