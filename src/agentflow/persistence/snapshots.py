@@ -27,8 +27,8 @@ class Chunk(NamedTuple):
 
 Chunks = Mapping[str, tuple[Chunk, ...]]
 
-#: A chunk is longer than this, in characters: what is left over is in the text of the snapshot.
-CHUNK = 16 * 1024
+#: A chunk has at least so many characters and is cut at twice as many; less is left over in the text of the snapshot.
+CHUNK = 8 * 1024
 
 
 @dataclass(slots=True)
@@ -88,8 +88,8 @@ def _shelve(
     start = sum(chunk.length for chunk in known)
     rest = value.since(start) if isinstance(value, Log) else value[start:]
     texts = [serde.text(item, f"state[{name!r}][{start + at}]") for at, item in enumerate(rest)]
-    chunks, left = _chunked(serde, texts, made)
-    chunks = [*known, *chunks]
+    groups, left = _chunked(texts)
+    chunks = [*known, *(Chunk(_kept(serde, f"[{','.join(group)}]", made), len(group)) for group in groups)]
     made.digests.extend(chunk.digest for chunk in known)
     if not chunks:
         parts["set"][name] = f"[{','.join(left)}]"
@@ -100,18 +100,18 @@ def _shelve(
         parts["append"][name] = f"[{','.join(left)}]"
 
 
-def _chunked(serde: Serde, texts: Sequence[str], made: Snapshot) -> tuple[list[Chunk], list[str]]:
-    """Chunks, and the texts that are left over."""
-    chunks: list[Chunk] = []
-    group: list[str] = []
+def _chunked(texts: Sequence[str]) -> tuple[list[list[str]], list[str]]:
+    """The texts of chunks, and those that are left over."""
+    groups: list[list[str]] = [[]]
     size = 0
     for text in texts:
-        group.append(text)
+        if size >= 2 * CHUNK:
+            groups.append([])
+            size = 0
+        groups[-1].append(text)
         size += len(text)
-        if size > CHUNK:
-            chunks.append(Chunk(_kept(serde, f"[{','.join(group)}]", made), len(group)))
-            group, size = [], 0
-    return chunks, group
+    left = groups.pop() if size < CHUNK else []
+    return groups, left
 
 
 def _kept(serde: Serde, text: str, made: Snapshot) -> str:
