@@ -15,7 +15,9 @@ import respx
 
 from agentflow import switch
 from agentflow.errors import BuildError, InputError, MissingExtraError, MissingKeyError
+from agentflow.llm import backend
 from agentflow.select import (
+    Cascade,
     Decision,
     Example,
     HumanDecider,
@@ -217,7 +219,7 @@ class TestAsking:
         with pytest.raises(MissingKeyError):
             evaluate(reads_two, TARGETS, CASES[:1], key="other")
 
-    def test_as_many_cases_are_under_way_as_asked_for(self, http: respx.MockRouter) -> None:
+    def test_as_many_cases_are_under_way_as_asked_for(self, colour: Colour, http: respx.MockRouter) -> None:
         under_way, all_there = 0, asyncio.Event()
 
         async def answer_when_all_are_there(request: httpx.Request) -> httpx.Response:
@@ -231,7 +233,7 @@ class TestAsking:
 
         http.post(CHAT).mock(side_effect=answer_when_all_are_there)
         cases = [(f"case {number}", "draw") for number in range(50)]
-        report = asyncio.run(aevaluate(LLMDecider(), TARGETS, cases, concurrency=50))
+        report = measure(colour, Cascade(RULES, LLMDecider()), TARGETS, cases, concurrency=50)
         assert (1.0, 50) == (report.accuracy, under_way)
 
     def test_blocking_selectors_are_asked_in_threads(self) -> None:
@@ -242,6 +244,36 @@ class TestAsking:
             return "draw"
 
         assert 1.0 == evaluate(Select(choose), TARGETS, [("a cat", "draw")] * 8, concurrency=4).accuracy
+
+    def test_who_decides_in_a_way_of_its_own_is_asked_in_threads(self) -> None:
+        together = threading.Barrier(4)
+
+        class Own(RuleDecider):
+            async def decide(self, runtime: Any, state: Any, targets: Any) -> Any:
+                together.wait(timeout=20)
+                return await super().decide(runtime, state, targets)
+
+        own = Own({"draw": ["cat"]})
+        assert (True, False, False) == (RULES.never_blocks, own.never_blocks, Cascade(own, RULES).never_blocks)
+        assert 1.0 == evaluate(own, TARGETS, [("a cat", "draw")] * 8, concurrency=4).accuracy
+
+    def test_a_blocking_measurement_nests_in_a_running_event_loop(self, provider: Provider) -> None:
+        provider.reply(chosen("draw"))
+        told: list[int] = []
+
+        async def within_a_loop() -> Report:
+            return evaluate(LLMDecider(), TARGETS, CASES[:2], progress=lambda done, total: told.append(done))
+
+        assert (0.5, [1, 2]) == (asyncio.run(within_a_loop()).accuracy, told)
+
+    def test_no_client_is_left_behind(self, provider: Provider) -> None:
+        provider.reply(chosen("draw"))
+        decider = LLMDecider()
+        decider.select({"query": "a cat"}, TARGETS)  # the blocking client is kept
+        kept = backend.load().in_memory_llm_clients_cache.cache_dict
+        before = set(kept)
+        evaluate(decider, TARGETS, CASES[:2])
+        assert before == set(kept)
 
     def test_a_cache_makes_a_second_measurement_free(self, provider: Provider) -> None:
         provider.reply(chosen("draw"))

@@ -6,13 +6,14 @@ the only module that imports them. What must not live here: retries, results, pr
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import importlib
 import logging
 import os
 import sys
 import warnings
-from collections.abc import Coroutine
+from collections.abc import Awaitable, Coroutine
 from typing import Any, Final
 
 from agentflow.errors import MissingExtraError, ProviderError
@@ -108,6 +109,20 @@ def price_of(response: Any, model: str) -> float | None:
         if not type(error).__module__.startswith("litellm") and type(error) is not Exception:
             raise
         return None
+
+
+async def close_clients(loop: object) -> None:
+    """Close the clients that `loop`, which runs here, was given; called by whoever is about to close it.
+
+    litellm keeps a client for each loop, by the loop's address. Left where they are, they would keep their connections
+    open, and the next loop at the same address would be given them.
+    """
+    kept = getattr(load().in_memory_llm_clients_cache, "cache_dict", {}) if is_loaded() else {}
+    for name in [name for name in kept if name.endswith(f"-{id(loop)}")]:
+        with contextlib.suppress(Exception):  # what was asked through it is worth more than how it ends
+            closing = kept.pop(name).close()
+            if isinstance(closing, Awaitable):
+                await closing
 
 
 def key_for(provider: str, api_key: str | None, api_base: str | None) -> str | None:

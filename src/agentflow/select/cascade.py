@@ -61,6 +61,10 @@ class Cascade(Decider):
         self.fallback = fallback_name(fallback)
         self._name = name or f"Cascade({', '.join(selector.name for selector in self.selectors)})"
 
+    @property
+    def never_blocks(self) -> bool:
+        return all(selector.never_blocks for selector in self.selectors)
+
     def problems(self, source: str, targets: Sequence[Target]) -> list[BuildError]:
         return [problem for selector in self.selectors for problem in selector.problems(source, targets)]
 

@@ -100,6 +100,10 @@ class EmbeddingDecider(Decider):
         self._lock = new_lock()
         self._indexes: dict[tuple[Target, ...], Future[tuple[_Point, ...]]] = {}
 
+    @property
+    def never_blocks(self) -> bool:
+        return self.embedder is None  # which is best called in as many threads as there are cases
+
     def problems(self, source: str, targets: Sequence[Target]) -> list[BuildError]:
         owner = f"the {self.name} leaving '{source}'"
         found = [

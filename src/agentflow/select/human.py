@@ -35,6 +35,7 @@ class HumanDecider(Decider):
 
     question: prompt.Template
     reads: tuple[str, ...] | None
+    never_blocks: bool = True
 
     def __init__(self, question: str = "What comes next?", *, name: str | None = None) -> None:
         self.question = prompt.Template(question)

@@ -109,6 +109,7 @@ class LLMDecider(Decider):
     mode: Mode
     system: str
     options: Options
+    never_blocks: bool = True
 
     def __init__(
         self,

@@ -46,6 +46,7 @@ class RuleDecider(Decider):
     rules: dict[str, tuple[tuple[str, re.Pattern[str]], ...]]
     reads: tuple[str, ...] | None
     fallback: str | None
+    never_blocks: bool = True
 
     def __init__(
         self,

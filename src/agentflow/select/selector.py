@@ -124,10 +124,23 @@ class Selector:
     optional_reads: frozenset[str] = frozenset()
     fallback: str | None = None
 
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if not vars(cls).keys().isdisjoint(("select", "decide")) and "never_blocks" not in vars(cls):
+            cls.never_blocks = False  # type: ignore[assignment, method-assign]  # nothing is known of how this one decides
+
     @property
     def name(self) -> str:
         """How decisions and drawings show it."""
         return type(self).__name__
+
+    @property
+    def never_blocks(self) -> bool:
+        """Whether it waits for nothing but the runtime, so that one event loop may ask it many things at once.
+
+        A subclass with a `select` or `decide` of its own says so anew, with `never_blocks = True`.
+        """
+        return False
 
     def select(self, state: State[Any], targets: Sequence[Target]) -> Answer:
         """Choose: a target's name, an action, a `Decision`, an object with `.next_action`, or None to abstain.

@@ -17,6 +17,8 @@ from agentflow.state import State
 class Switch(Selector):
     """Made by `switch`."""
 
+    never_blocks: bool = True
+
     def __init__(self, on: str, cases: Mapping[Any, Any] | None = None, default: Any = None) -> None:
         self.on: str = on.strip()
         self.is_template: bool = not self.on.isidentifier()

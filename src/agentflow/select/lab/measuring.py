@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, overload
 
 from agentflow.errors import BuildError, DecideError, InputError, ProviderError, RealCallError, did_you_mean
+from agentflow.llm.backend import close_clients
 from agentflow.runtime import ASYNC, BLOCKING, CURRENT_STEP, Runtime, run_blocking
 from agentflow.select import prompt
 from agentflow.select.decision_model import Offered, described
@@ -75,7 +76,8 @@ def evaluate(
         targets: What there is to choose from: targets, actions or documented functions.
         cases: `Example`s, or (text or state values, name of the right target, None where it is right to abstain).
         key: The state key that a case's text is the value of; by default the only key the selector reads, or "query".
-        concurrency: How many cases are put to it at once.
+        concurrency: How many cases are put to it at once: in an event loop of this call's own where the selector
+            `never_blocks`, as deciders that ask models do, and else in threads.
         progress: True for a progress bar (needs the `cli` extra), or a function that is told (done, total).
 
     Raises:
@@ -163,8 +165,14 @@ async def _measured(
 ) -> Report:
     text_key = key or (selector.reads[0] if selector.reads is not None and len(selector.reads) == 1 else "query")
     started = time.perf_counter()
-    flows = [functools.partial(_put, runtime, selector, targets, case, text_key) for case in cases]
-    outcomes = await gather(runtime, flows, concurrency, advance)
+    apart = runtime is BLOCKING and selector.never_blocks  # an event loop has less to do for each case than threads
+    flows = [functools.partial(_put, ASYNC if apart else runtime, selector, targets, case, text_key) for case in cases]
+    if apart:
+        from agentflow.nursery.loops import run_in_loop  # many a blocking program never needs one
+
+        outcomes = run_in_loop(gather(ASYNC, flows, concurrency, advance), close_clients)
+    else:
+        outcomes = await gather(runtime, flows, concurrency, advance)
     return Report(name or selector.name, targets, tuple(outcomes), time.perf_counter() - started)
 
 
