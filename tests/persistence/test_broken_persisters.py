@@ -36,6 +36,13 @@ class Trimming(InMemoryPersister):
         super().commit(key, epoch, [row._replace(delta=row.delta.strip("\x7f")) for row in rows], *rest, **more)
 
 
+class Keeping(InMemoryPersister):
+    """Gives no lease back unless it is asked to do just that."""
+
+    def commit(self, *about: Any, release: bool = False, **more: Any) -> None:
+        super().commit(*about, **more)
+
+
 class Slow(InMemoryPersister):
     """Reads all there is, whatever snapshots there are."""
 
@@ -236,6 +243,7 @@ BROKEN: dict[str, Callable[[], Persister]] = {
     "it may be initialized again": Twice,
     "an application is as it was born": Nameless,
     "rows come back as they were committed": Trimming,
+    "a commit may give the lease back": Keeping,
     "a trail begins at the last snapshot": Slow,
     "a position is noted without a step": Uncounted,
     "what was committed outlasts closing": Forgetful,

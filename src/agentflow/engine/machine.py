@@ -6,6 +6,7 @@ State, position and sequence id move together (`commit`) or not at all. What mus
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 from enum import StrEnum
 from typing import Any, Final
 
@@ -53,6 +54,8 @@ class Machine:
         picked: What the person said, until the next run takes it.
         intent: The action that may run once only and has been begun, until it is committed.
         journal: What saves the application; None when nobody does.
+        until: From a step, and the state after it, how the application stands then if the run ends with it; None from
+            one that it goes on after, and when that is not known. None while there is no run, or nobody to ask.
     """
 
     __slots__ = (
@@ -72,6 +75,7 @@ class Machine:
         "prior",
         "sequence_id",
         "state",
+        "until",
         "usage_by_action",
     )
 
@@ -93,6 +97,7 @@ class Machine:
         self.picked: Decision | None = None
         self.intent: str | None = None
         self.journal: Any = None
+        self.until: Callable[[str, State[Any]], str | None] | None = None
         self._decisions: deque[tuple[int, Decision]] | None = None
         self.lock: Lock = Lock()
 

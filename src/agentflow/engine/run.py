@@ -14,7 +14,7 @@ from agentflow.actions import Action
 from agentflow.budget import CURRENT_METER, Meter
 from agentflow.conditions import holds
 from agentflow.engine import flow, rules, saving
-from agentflow.engine.machine import Machine, Status
+from agentflow.engine.machine import READY, Machine, Status
 from agentflow.engine.steps import Done, Inputs
 from agentflow.engine.streams import StreamedStep
 from agentflow.errors import BudgetError, StepLimitError, UnusedInputWarning
@@ -54,6 +54,7 @@ class Run:
         self.unused: set[str] = set(inputs)
         self.last: Done | None = None
         self.outcome: Ended | None = None
+        self.single: bool = False  # it ends with its first step
         self._told = False
         self._check = check  # raises when the run must not go on
         self.meter = meter
@@ -168,7 +169,7 @@ class Run:
         """End the run, once: let go of it, tell the hooks, and warn of inputs that nobody took."""
         if not self._told:
             return
-        self._told = False
+        self._told, self.machine.until = False, None
         if self.machine.journal is not None:
             await saving.let_go(self.machine, self.runtime, error)
         hooks = self.machine.identity.hooks.post_run_execute_call
@@ -206,9 +207,23 @@ class Run:
         if self.outcome is not None:
             return
         self._told = True
+        if self.machine.journal is not None:
+            self.machine.until = self._standing_after
         hooks = self.machine.identity.hooks.pre_run_execute_call
         if hooks:
             await fire(self.runtime, hooks, method=self.method, state=self.machine.state, **self._whose())
+
+    def _standing_after(self, name: str, state: State[Any]) -> str | None:
+        """How the application stands after this step if the run is sure to end with it, None if it is not."""
+        if self.single:
+            return READY.value
+        if name in self.halts.after:
+            return Status.halted.value
+        if self.halts.when is not None or self.meter is not None:
+            return None
+        choice = self.machine.graph.choices.get(name)
+        ends = choice is not None and choice.pure and self.halts.before.issuperset(choice.names)
+        return Status.halted.value if ends else None
 
     def _whose(self) -> dict[str, Any]:
         return {"app_id": self.machine.identity.app_id, "partition_key": self.machine.identity.partition_key}
@@ -224,6 +239,7 @@ async def stream_to_end(run: Run) -> StreamedStep | None:
 
 async def single(run: Run) -> Done | None:
     """One step as a run of its own."""
+    run.single = True
     done: Done | None = await run.advance()
     await run.close()
     return done

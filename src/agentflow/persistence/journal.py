@@ -16,7 +16,7 @@ from agentflow.errors import ConflictError, HeldError, StoreError
 from agentflow.persistence import leases
 from agentflow.persistence.backlog import Backlog
 from agentflow.persistence.failpoints import reach
-from agentflow.persistence.ledger import Ledger
+from agentflow.persistence.ledger import Encoded, Ledger
 from agentflow.persistence.owner import holds, lets_go, new_owner
 from agentflow.persistence.persister import Persister, missing
 from agentflow.persistence.records import Claim, Head, Key, Mark, Pointer, Row
@@ -213,7 +213,7 @@ class Journal:
     async def commit(
         self, progress: Progress, runtime: Runtime, name: str, state: State[Any], usages: tuple[Usage, ...] = ()
     ) -> None:
-        """Commit a step, and then move the machine.
+        """Commit a step, and then move the machine; with the last step of a run, others may run the application.
 
         Raises:
             SerializationError: A value cannot be saved; nothing was written.
@@ -221,24 +221,29 @@ class Journal:
             StoreError: The store cannot be reached, and does not hold the step.
         """
         reach("after-effect")
-        row, blobs, mark = self._ledger.step(progress, name, state, usages, self._started, self.attempt)
+        durable = self.terms.mode == "durable"
+        end = progress.until(name, state) if durable and progress.until is not None else None
+        made = self._ledger.step(progress, name, state, usages, self._started, self.attempt, end or "ready")
         interrupted = None
-        if self.terms.mode == "fast":
-            self._backlog.add(row, blobs, mark)
+        if durable:
+            interrupted = await self._written(runtime, made, end is not None)
         else:
-            interrupted = await self._written(runtime, row, blobs, mark)
+            self._backlog.add(*made)
+        if end is not None:
+            self._let_go()
         progress.commit(name, state)
-        self._ledger.settled(row, mark, state)
+        self._ledger.settled(made, state)
         self.attempt = 1
         if interrupted is not None:
             raise interrupted
         if self._backlog.is_full:
             await self._flushed(runtime)
 
-    async def _written(self, runtime: Runtime, row: Row, blobs: Mapping[str, str], mark: Mark) -> BaseException | None:
+    async def _written(self, runtime: Runtime, made: Encoded, last: bool) -> BaseException | None:
         """Write a step; the interruption that came after it was written, if one did."""
+        row, blobs, mark = made
         try:
-            await self._store(runtime, self._commit, (row,), mark, blobs)
+            await self._store(runtime, self._commit, (row,), mark, blobs, last)
         except ConflictError:
             self._let_go()
             raise
@@ -248,9 +253,9 @@ class Journal:
             return None if isinstance(error, StoreError) else error
         return None
 
-    def _commit(self, rows: Sequence[Row], mark: Mark, blobs: Mapping[str, str]) -> None:
+    def _commit(self, rows: Sequence[Row], mark: Mark, blobs: Mapping[str, str], last: bool = False) -> None:
         assert self._head is not None
-        self.persister.commit(self.key, self._head.epoch, rows, mark, blobs, self.terms.mode == "durable")
+        self.persister.commit(self.key, self._head.epoch, rows, mark, blobs, self.terms.mode == "durable", last)
         reach("after-commit")
 
     async def _landed(self, runtime: Runtime, row: Row) -> bool:
@@ -265,10 +270,7 @@ class Journal:
         return head is not None and (head.epoch, head.sequence_id) == (self._head.epoch, row.sequence_id)
 
     async def failed(self, progress: Progress, runtime: Runtime, status: str, error: BaseException) -> None:
-        """Record that the step was not performed to its end; nothing moves.
-
-        What the store says to that is of no interest beside the error that is on its way.
-        """
+        """Record that the step was not performed to its end, whatever the store says to that; nothing moves."""
         if not self._owner or self._stale:
             return
         self._ledger.error = f"{type(error).__name__}: {error}"[:2000]

@@ -46,7 +46,7 @@ class Ledger:
         self._base = self._grown = self._steps = 0
         self._chunks: Chunks = {}
         self._next: tuple[int, Chunks] = 0, {}
-        self._marks: dict[str, Mark] = {}  # after each action; the same text every time
+        self._marks: dict[tuple[str, str], Mark] = {}  # after each action; the same text every time
 
     # -- what is written
 
@@ -67,9 +67,16 @@ class Ledger:
         return bool(facts) and facts.get("begun") == self.beginning != "anew"
 
     def step(
-        self, progress: Progress, name: str, state: State[Any], usages: tuple[Usage, ...], started: float, attempt: int
+        self,
+        progress: Progress,
+        name: str,
+        state: State[Any],
+        usages: tuple[Usage, ...],
+        started: float,
+        attempt: int,
+        standing: str,
     ) -> Encoded:
-        """What saves a step: its row, its large values, and where the application stands after it.
+        """What saves a step: its row, its large values, and where and how the application stands after it.
 
         Raises:
             SerializationError: A value cannot be saved.
@@ -92,7 +99,8 @@ class Ledger:
             blobs |= made.blobs
             digests += made.digests
         facts = self._facts(progress, number, usages, started, attempt)
-        return sealed_row(number, name, text, snapshot, facts, digests), blobs, self._after(name, progress.entrypoint)
+        mark = self._after(name, progress.entrypoint, standing)
+        return sealed_row(number, name, text, snapshot, facts, digests), blobs, mark
 
     def _is_due(self, text: str) -> bool:
         """Whether the step with this change is saved with a snapshot."""
@@ -100,11 +108,11 @@ class Ledger:
             return True
         return self._steps + 1 >= SMALL_AFTER and self._base <= SMALL
 
-    def _after(self, name: str, entrypoint: str) -> Mark:
-        mark = self._marks.get(name)
+    def _after(self, name: str, entrypoint: str, standing: str) -> Mark:
+        mark = self._marks.get((name, standing))
         if mark is None:
             position = {"prior": name, "next": None, "entry": entrypoint}
-            mark = self._marks[name] = Mark(encode_position(self.serde, self.key, position), "ready")
+            mark = self._marks[name, standing] = Mark(encode_position(self.serde, self.key, position), standing)
         return mark
 
     def mark(self, progress: Progress, status: str) -> Mark:
@@ -129,8 +137,9 @@ class Ledger:
         self._steps = resumed.steps
         self.position, self.error = resumed.head.mark.position, None
 
-    def settled(self, row: Row, mark: Mark, state: State[Any]) -> None:
+    def settled(self, made: Encoded, state: State[Any]) -> None:
         """The step was saved."""
+        row, _, mark = made
         self._saved, self._amended, self.error = state, False, None
         self.position = mark.position
         self._base, self._chunks = self._next

@@ -85,10 +85,17 @@ class InMemoryPersister(Persister):
         with self._lock:
             head = self._seen(key)
             if head is not None and head.epoch == epoch:
-                self._heads[key] = replace(head, owner="", mark=mark or head.mark), 0.0
+                self._free(key, mark or head.mark)
 
     def commit(
-        self, key: Key, epoch: int, rows: Sequence[Row], mark: Mark, blobs: Mapping[str, str], durable: bool = True
+        self,
+        key: Key,
+        epoch: int,
+        rows: Sequence[Row],
+        mark: Mark,
+        blobs: Mapping[str, str],
+        durable: bool = True,
+        release: bool = False,
     ) -> None:
         with self._lock:
             head = self._owned(key, epoch, rows[0].sequence_id - 1)
@@ -97,6 +104,8 @@ class InMemoryPersister(Persister):
                 self._rows[key][row.sequence_id] = row._replace(epoch=epoch, created_at=now)
             self._blobs.update(blobs)
             self._keep(replace(head, sequence_id=rows[-1].sequence_id, mark=mark, attempt=1, updated_at=now))
+            if release:
+                self._free(key, mark)
 
     def note(self, key: Key, epoch: int, head: int, mark: Mark, failed: bool = False, durable: bool = True) -> None:
         with self._lock:
@@ -181,6 +190,9 @@ class InMemoryPersister(Persister):
             raise fenced(key, None if head is None else head.sequence_id)
         return head
 
+    def _free(self, key: Key, mark: Mark) -> None:
+        self._heads[key] = replace(self._heads[key][0], owner="", mark=mark), 0.0
+
     def _keep(self, head: Head) -> None:
         self._heads[head.key] = head, self._heads[head.key][1]
 
@@ -194,9 +206,16 @@ class DevNullPersister(InMemoryPersister):
     """Keeps who runs what, and no states: for measuring what saving costs, and for switching it off."""
 
     def commit(
-        self, key: Key, epoch: int, rows: Sequence[Row], mark: Mark, blobs: Mapping[str, str], durable: bool = True
+        self,
+        key: Key,
+        epoch: int,
+        rows: Sequence[Row],
+        mark: Mark,
+        blobs: Mapping[str, str],
+        durable: bool = True,
+        release: bool = False,
     ) -> None:
-        super().commit(key, epoch, rows, mark, {}, durable)
+        super().commit(key, epoch, rows, mark, {}, durable, release)
         with self._lock:
             self._rows[key].clear()
 

@@ -76,11 +76,18 @@ class Persister(ABC):
 
     @abstractmethod
     def commit(
-        self, key: Key, epoch: int, rows: Sequence[Row], mark: Mark, blobs: Mapping[str, str], durable: bool = True
+        self,
+        key: Key,
+        epoch: int,
+        rows: Sequence[Row],
+        mark: Mark,
+        blobs: Mapping[str, str],
+        durable: bool = True,
+        release: bool = False,
     ) -> None:
         """Add the steps after the head and move it to the last of them; the attempt is 1 again.
 
-        It is on the disk when this returns, unless `durable` is False.
+        It is on the disk when this returns, unless `durable` is False. With `release` the lease is given back with it.
 
         Raises:
             ConflictError: The epoch has grown, or the head is not the step before the first row. Nothing was written.

@@ -133,12 +133,15 @@ elseif operation == 'release' then
   return 1
 
 elseif operation == 'commit' then
-  -- epoch, the head before, the head after, position, status, then rows and blobs as pairs
+  -- epoch, the head before, the head after, position, status, whether it is the last, then rows and blobs as pairs
   if not held(ARGV[2], ARGV[3]) then
     return 0
   end
-  add_blobs(add_rows(7))
+  add_blobs(add_rows(8))
   redis.call('HSET', app, 'head', ARGV[4], 'position', ARGV[5], 'status', ARGV[6], 'attempt', '1', 'updated_at', stamp)
+  if ARGV[7] == '1' then
+    redis.call('HSET', app, 'owner', '', 'held_until', '0')
+  end
   return 1
 
 elseif operation == 'note' then

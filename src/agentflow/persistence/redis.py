@@ -116,10 +116,17 @@ class RedisPersister(Persister):
         self._call("release", key, epoch, *about)
 
     def commit(
-        self, key: Key, epoch: int, rows: Sequence[Row], mark: Mark, blobs: Mapping[str, str], durable: bool = True
+        self,
+        key: Key,
+        epoch: int,
+        rows: Sequence[Row],
+        mark: Mark,
+        blobs: Mapping[str, str],
+        durable: bool = True,
+        release: bool = False,
     ) -> None:
         before, last = rows[0].sequence_id - 1, rows[-1].sequence_id
-        about = (epoch, before, last, mark.position, mark.status, *row_pairs(rows, epoch), *paired(blobs))
+        about = (epoch, before, last, mark.position, mark.status, int(release), *row_pairs(rows, epoch), *paired(blobs))
         if not self._call("commit", key, *about):
             raise self._overtaken(key)
 

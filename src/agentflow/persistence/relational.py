@@ -23,6 +23,8 @@ _HEAD = (
     "id, partition_key, app_id, head, epoch, position, status, owner, held_until - {now}, attempt, "
     "fork_partition, fork_app, fork_step, spawn_partition, spawn_app, spawn_step, graph, created_at, updated_at"
 )
+_MOVED = "head = :last, position = :position, status = :status, attempt = 1, updated_at = {now}"
+_AT_HEAD = "partition_key = :partition AND app_id = :app AND head = :before AND epoch = :epoch RETURNING id"
 _ROW = "step, action, delta, snapshot, facts, blobs, checksum, epoch, created_at"
 
 #: {p}: the prefix of the tables; {now}: the store's clock, in seconds; {lock}: what keeps a row that was read.
@@ -49,8 +51,8 @@ STATEMENTS: dict[str, str] = {
     "WHERE partition_key = :partition AND app_id = :app AND epoch = :epoch",
     "release_as": "UPDATE {p}_app SET owner = '', held_until = 0, position = :position, status = :status "
     "WHERE partition_key = :partition AND app_id = :app AND epoch = :epoch",
-    "move": "UPDATE {p}_app SET head = :last, position = :position, status = :status, attempt = 1, updated_at = {now} "
-    "WHERE partition_key = :partition AND app_id = :app AND head = :before AND epoch = :epoch RETURNING id",
+    "move": f"UPDATE {{p}}_app SET {_MOVED} WHERE {_AT_HEAD}",
+    "move_last": f"UPDATE {{p}}_app SET {_MOVED}, owner = '', held_until = 0 WHERE {_AT_HEAD}",
     "note": "UPDATE {p}_app SET position = :position, status = :status, attempt = attempt + :failed, "
     "updated_at = {now} "
     "WHERE partition_key = :partition AND app_id = :app AND head = :head AND epoch = :epoch RETURNING id",
@@ -161,12 +163,19 @@ class RelationalPersister(Persister):
                 run(self._sql["release_as"], facts | {"position": mark.position, "status": mark.status})
 
     def commit(
-        self, key: Key, epoch: int, rows: Sequence[Row], mark: Mark, blobs: Mapping[str, str], durable: bool = True
+        self,
+        key: Key,
+        epoch: int,
+        rows: Sequence[Row],
+        mark: Mark,
+        blobs: Mapping[str, str],
+        durable: bool = True,
+        release: bool = False,
     ) -> None:
         facts = {"before": rows[0].sequence_id - 1, "last": rows[-1].sequence_id, "epoch": epoch}
         facts |= {"position": mark.position, "status": mark.status, **_whose(key)}  # type: ignore[dict-item]
         with self._transaction(durable) as run:
-            found = run(self._sql["move"], facts)
+            found = run(self._sql["move_last" if release else "move"], facts)
             if not found:
                 raise self._overtaken(run, key)
             self._add(run, found[0][0], rows, blobs, epoch)
@@ -299,17 +308,5 @@ def _head(values: Sequence[Any]) -> tuple[int, Head]:
 
 
 def _owned(head: Head, epoch: int, attempt: int, claim: Claim) -> Head:
-    return Head(
-        head.key,
-        head.sequence_id,
-        epoch,
-        head.mark,
-        claim.owner,
-        claim.seconds,
-        attempt,
-        head.fork,
-        head.spawn,
-        head.graph,
-        head.created_at,
-        head.updated_at,
-    )
+    rest = head.fork, head.spawn, head.graph, head.created_at, head.updated_at
+    return Head(head.key, head.sequence_id, epoch, head.mark, claim.owner, claim.seconds, attempt, *rest)

@@ -99,6 +99,19 @@ class PersisterSuite(CatalogueSuite):
             same("rows after the last", [], persister.rows(APP, len(TEXTS) - 1))
             assert all(each.created_at > 1_500_000_000 for each in found), "created_at is to be in seconds since 1970"
 
+    def test_a_commit_may_give_the_lease_back(self) -> None:
+        """With the last step of a run: then anybody may claim, and the attempt is the first."""
+        with self.opened() as persister:
+            born(persister)
+            persister.commit(APP, 1, [row(0)], DONE, {}, release=True)
+            found = head_of(persister)
+            same("the head", (APP, 0, 1, DONE, "", 1), about(found))
+            assert found.lease <= 0, f"a lease that was given back has {found.lease} seconds left"
+            head = persister.claim(APP, Claim(SECOND, 60.0, 0))
+            same("the next owner, epoch and attempt", (SECOND, 2, 1), (head.owner, head.epoch, head.attempt))
+            persister.commit(APP, 2, [row(1)], READY, {}, durable=False, release=True)
+            same("the head after another", (APP, 1, 2, READY, "", 1), about(head_of(persister)))
+
     def test_a_trail_begins_at_the_last_snapshot(self) -> None:
         """So that loading takes no longer the longer a run is."""
         with self.opened() as persister:
