@@ -56,20 +56,31 @@ class Desk:
             return await asyncio.to_thread(verb, *args, **options)
         return verb(*args, **options)
 
-    async def opened(self, key: Key, hooks: tuple[Any, ...] = ()) -> Application[Any]:
+    async def opened(self, key: Key) -> Application[Any]:
         """The application as it is saved.
 
         Raises:
             Refused: It is not.
         """
-        builder = await self._builder(key, hooks)
-        saved = await self.store(run_blocking, builder._look_up(BLOCKING))
-        if saved is None or saved.head.spawn is not None:  # children belong to their parents
-            raise Refused(404, "not_found", f"There is no application '{key.app_id}'.")
-        application = builder._assemble(saved)
-        if hooks:  # somebody who only looks does not create it once more
-            await tell_created(application._machine, ASYNC)
-        return application
+        return await self.store(_opened, await self._builder(key, ()), key)
+
+    async def taken(self, key: Key, hooks: tuple[Any, ...], expected: int | None) -> Application[Any]:
+        """The same, and claimed for a run unless it is at another step than is expected; one way to the store for both.
+
+        Raises:
+            Refused: It is not saved.
+            HeldError: Somebody else runs it.
+        """
+        taken: list[Application[Any]] = []
+        runtime = ASYNC if self.persister.waits else BLOCKING
+        try:
+            await runtime.complete(_take, await self._builder(key, hooks), key, expected, taken)
+            await tell_created(taken[0]._machine, ASYNC)
+        except BaseException:  # a cancellation may come when it is claimed already
+            for application in taken:
+                application._machine.journal.abandon()
+            raise
+        return taken[0]
 
     async def created(self, key: Key) -> Application[Any]:
         """A new application, saved.
@@ -111,6 +122,20 @@ class Desk:
             builder._state = builder._entrypoint = None
             builder.initialize_from(self.persister, default_state=state, default_entrypoint=entrypoint)
         return builder
+
+
+def _opened(builder: ApplicationBuilder, key: Key) -> Application[Any]:
+    saved = run_blocking(builder._look_up(BLOCKING))
+    if saved is None or saved.head.spawn is not None:  # children belong to their parents
+        raise Refused(404, "not_found", f"There is no application '{key.app_id}'.")
+    return builder._assemble(saved)
+
+
+def _take(builder: ApplicationBuilder, key: Key, expected: int | None, taken: list[Application[Any]]) -> None:
+    taken.append(_opened(builder, key))
+    machine = taken[0]._machine
+    if expected in (None, machine.sequence_id):
+        run_blocking(machine.journal.open(machine, BLOCKING))
 
 
 def _builder_of(made: object) -> ApplicationBuilder:

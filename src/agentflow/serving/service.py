@@ -223,16 +223,15 @@ class Service:
 
     async def _advanced(self, room: Room, write: Write, receipt: Receipt | None) -> Answer:
         key = write.key
-        application = await self.desk.opened(key, (Reporter(room, key.app_id),))
-        persister = self.desk.persister
-        if receipt is not None and await self.desk.store(receipts.was_committed, persister, key, receipt):
-            write = Write(key)  # its first step is there already: what is left is to go on
-            if not (await view(application, self.shapes))["can_run"]:
-                return 200, await view(application, self.shapes)
-        await self._check(application, write)
+        application = await self.desk.taken(key, (Reporter(room, key.app_id),), write.expected)
         journal = application._machine.journal
-        await journal.open(application._machine, ASYNC)
         try:
+            if receipt is not None and await self.desk.store(receipts.was_committed, self.desk.persister, key, receipt):
+                write = Write(key)  # its first step is there already: what is left is to go on
+                if not (await view(application, self.shapes))["can_run"]:
+                    return 200, await view(application, self.shapes)
+            await self._check(application, write)
+            await journal.open(application._machine, ASYNC)
             await self._begun(application, write)
             if write.target is not None:
                 await application.achoose(write.target, write.reason)
