@@ -9,6 +9,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_ROOT_USER_ACTION := ignore
+unexport PYTHONDONTWRITEBYTECODE  # or each Python that a test starts compiles everything anew
 
 .DEFAULT_GOAL := help
 .PHONY: help install demo demo-chat demo-compare web torture test check $(CHECKS) fix bench test-all-pythons constraints clean
