@@ -52,7 +52,7 @@ OPERATIONS = [
     database=None,
 )
 def test_every_request_is_answered_as_the_document_says(case: Any) -> None:
-    case.call_and_validate(headers={"authorization": f"Bearer {TOKEN}", "host": "localhost"}, checks=CHECKS)
+    case.call_and_validate(headers={"Authorization": f"Bearer {TOKEN}", "host": "localhost"}, checks=CHECKS)
 
 
 def test_operations_and_models_have_names_that_a_client_can_bear() -> None:
@@ -116,3 +116,11 @@ async def test_inputs_may_have_any_name_and_any_type_that_json_can_hold() -> Non
         assert [1, "2024-02-29", "date", ["x"], 3] == answer.json()["state"]["seen"]
         wrong = await client.put(f"/applications/{app_id}/actions/use", json={**body, "copy": "never"})
         assert "body.copy" in wrong.json()["message"]
+
+
+def test_the_document_says_that_every_operation_takes_the_token() -> None:
+    document = API.openapi()
+    asked = [each["security"] for path in document["paths"].values() for each in path.values()]
+    assert [[{"token": []}]] * len(OPERATIONS) == asked
+    scheme = document["components"]["securitySchemes"]["token"]
+    assert ("http", "bearer") == (scheme["type"], scheme["scheme"])

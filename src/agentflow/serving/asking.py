@@ -7,31 +7,35 @@ from __future__ import annotations
 
 import inspect
 import secrets
-from collections.abc import Awaitable, Callable
-from typing import Annotated, Any, Final
+from collections.abc import Callable
+from typing import Annotated, Any
 
 from fastapi import Depends, Header, HTTPException, Path, Request
+from fastapi.security import HTTPBearer
 from pydantic import BeforeValidator, WithJsonSchema
 
 from agentflow.persistence.records import Key
 from agentflow.serving.problems import Refused
 from agentflow.serving.shapes import Id
 
-#: The scheme of the header that bears a token.
-BEARER: Final = "bearer"
 
+class Token(HTTPBearer):
+    """A dependency that lets those in who bear a token, all into one partition, which it keeps with the request.
 
-def with_token(token: str) -> Callable[..., Awaitable[None]]:
-    """A dependency that lets those in who bear a token, all into one partition, which it keeps with the request."""
+    Args:
+        token: The token.
+    """
 
-    async def bearing(request: Request, authorization: Annotated[str | None, Header()] = None) -> None:
-        scheme, _, given = (authorization or "").partition(" ")
-        if scheme.lower() == BEARER and secrets.compare_digest(given.strip().encode(), token.encode()):
-            request.state.partition = ""
-            return
-        raise HTTPException(401, "Send the token as Authorization: Bearer <token>", {"www-authenticate": "Bearer"})
+    def __init__(self, token: str) -> None:
+        super().__init__(scheme_name="token", description="The token of this server.", auto_error=False)
+        self._token = token.encode()
 
-    return bearing
+    async def __call__(self, request: Request) -> None:  # type: ignore[override]  # it keeps what it finds
+        """Look at the Authorization header."""
+        given = await super().__call__(request)
+        if given is None or not secrets.compare_digest(given.credentials.strip().encode(), self._token):
+            raise HTTPException(401, "Send the token as Authorization: Bearer <token>", {"www-authenticate": "Bearer"})
+        request.state.partition = ""
 
 
 def remembering(partition_key: Callable[..., Any]) -> Callable[..., Any]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Coroutine
 from typing import Annotated, Any, Final
 
-from fastapi import APIRouter, Body, Header, Query, Request
+from fastapi import APIRouter, Body, Query, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response, StreamingResponse
 from fastapi.routing import APIRoute
@@ -42,8 +42,6 @@ _SAID: Final[Responses] = {
     }.items()
 }
 _LOOK: Final[Responses] = {status: _SAID[status] for status in (401, 404, 422, 500, 503)}
-
-Accept = Annotated[str, Header(description=f"{STREAM} for what happens as it happens; else the state at the end.")]
 
 
 class _Careful(APIRoute):
@@ -84,8 +82,8 @@ def sent(said: Any, status: int = 200) -> Response:
     return Response(to_json(said), status, headers, "application/json")
 
 
-async def _performed(service: Service, write: Write, accept: str) -> Response:
-    if STREAM in accept:
+async def _performed(service: Service, write: Write, request: Request) -> Response:
+    if STREAM in request.headers.get("accept", ""):
         return StreamingResponse(events.performing(service, write), media_type=STREAM)
     status, said = await service.advance(write)
     return sent(said, status)
@@ -149,16 +147,16 @@ def _add_looks(router: APIRouter, service: Service) -> None:
 
 
 def _add_changes(router: APIRouter, service: Service) -> None:
-    async def run(key: Asked, expected: Expected = None, once: Once = None, accept: Accept = "*/*") -> Response:
+    async def run(key: Asked, request: Request, expected: Expected = None, once: Once = None) -> Response:
         """Go on to where input is needed, or to the end; also after a step that failed."""
-        return await _performed(service, Write(key, expected, once), accept)
+        return await _performed(service, Write(key, expected, once), request)
 
     async def choose(
-        key: Asked, body: Choose, expected: Expected = None, once: Once = None, accept: Accept = "*/*"
+        key: Asked, request: Request, body: Choose, expected: Expected = None, once: Once = None
     ) -> Response:
         """Say what comes next, where that is left to a person, and go on."""
         write = Write(key, expected, once, target=body.target, reason=body.reason)
-        return await _performed(service, write, accept)
+        return await _performed(service, write, request)
 
     async def cancel(key: Asked) -> Response:
         """Cancel the step that is under way: it leaves nothing behind, and is performed again by `run`."""
@@ -200,9 +198,9 @@ def performing(service: Service, name: str, model: type[BaseModel]) -> Callable[
     """What performs an action with a body that fits its inputs."""
 
     async def perform(
-        key: Asked, body: Any, expected: Expected = None, once: Once = None, accept: Accept = "*/*"
+        key: Asked, request: Request, body: Any, expected: Expected = None, once: Once = None
     ) -> Response:
-        return await _performed(service, Write(key, expected, once, name, values_of(body)), accept)
+        return await _performed(service, Write(key, expected, once, name, values_of(body)), request)
 
     perform.__annotations__["body"] = model
     return perform
