@@ -6,7 +6,9 @@ What must not live here: what the flows do, or threads.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+import contextlib
+import itertools
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from agentflow.nursery.flows import NOT_NEEDED, Cancelled, Ended, Job, OnEnd, Stop
@@ -15,42 +17,63 @@ from agentflow.nursery.flows import NOT_NEEDED, Cancelled, Ended, Job, OnEnd, St
 async def run_in_tasks(jobs: Iterator[tuple[int, Job]], limit: int, on_end: OnEnd, stop: Stop) -> None:
     """So many workers take the jobs one by one; a worker that is cancelled ends its job and takes no other."""
     workers: list[asyncio.Task[None]] = []
-    broken: list[BaseException] = []  # what `on_end` raised: the nursery's own error, and not that of a flow
+    broken: list[BaseException] = []  # what `on_end` or `jobs` raised: the nursery's own error, and not that of a flow
 
-    def tell(end: Ended) -> None:
-        if broken:
-            return
+    def stop_all() -> None:
+        others = [] if stop.asked else [worker for worker in workers if worker is not asyncio.current_task()]
+        stop.asked = True
+        for worker in others:
+            worker.cancel()
+
+    async def work(index: int, job: Job) -> None:
+        current: Any = asyncio.current_task()
         try:
-            enough = on_end(end)
+            while not stop.asked:
+                stop.tasks[index] = current
+                try:
+                    end = Ended(index, await job.flow(index, stop))
+                except BaseException as error:
+                    end = Ended(index, None, Cancelled(NOT_NEEDED) if current.cancelling() else error)
+                del stop.tasks[index]
+                cancelled = current.cancelling() and _cancelled_for_good(current, index, stop)
+                if not broken and on_end(end):
+                    stop_all()
+                if cancelled or (following := next(jobs, None)) is None:
+                    return
+                index, job = following
         except BaseException as error:
             broken.append(error)
-            enough = True
-        if enough and not stop.asked:
-            stop.asked = True
-            for worker in workers:
-                if worker is not asyncio.current_task():
-                    worker.cancel()
+            stop_all()
 
-    async def work(job: tuple[int, Job] | None) -> None:
-        current = asyncio.current_task()
-        assert current is not None
-        while job is not None and not stop.asked:
-            index, taken = job
-            stop.tasks[index] = current
-            try:
-                end = Ended(index, await taken.flow(index, stop))
-            except BaseException as error:
-                end = Ended(index, None, Cancelled(NOT_NEEDED) if current.cancelling() else error)
-            del stop.tasks[index]
-            cancelled = current.cancelling() and _cancelled_for_good(current, index, stop)
-            tell(end)
-            job = None if cancelled else next(jobs, None)
-
-    async with asyncio.TaskGroup() as group:
-        while len(workers) < limit and not stop.asked and (first := next(jobs, None)) is not None:
-            workers.append(group.create_task(work(first)))
+    start = asyncio.get_running_loop().create_task
+    try:
+        for first in itertools.islice(jobs, limit):
+            workers.append(start(work(*first)))
+        await _all_ended(workers)
+    except BaseException:  # such as a cancellation from outside: nobody is left behind
+        await _cancel(workers)
+        raise
     if broken:
         raise broken[0]
+
+
+async def _all_ended(workers: Sequence[asyncio.Task[None]]) -> None:
+    """Wait for all, with next to nothing to do before they start: no task group, which takes note of each.
+
+    The last to start is waited for first, because most others have ended by then.
+    """
+    for worker in reversed(workers):
+        if not worker.done():
+            await asyncio.wait([worker])
+
+
+async def _cancel(workers: Sequence[asyncio.Task[None]]) -> None:
+    for worker in workers:
+        worker.cancel()
+    for worker in workers:
+        while not worker.done():
+            with contextlib.suppress(asyncio.CancelledError):  # who cancels this again has to wait as well
+                await asyncio.wait([worker])
 
 
 def _cancelled_for_good(worker: Any, index: int, stop: Stop) -> bool:
