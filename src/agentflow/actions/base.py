@@ -44,7 +44,12 @@ PURE, IDEMPOTENT, AT_MOST_ONCE = KINDS = ("pure", "idempotent", "at_most_once")
 
 
 class Contract(Fact):
-    """Everything the engine asks of an action at each step, worked out once."""
+    """Everything the engine asks of an action at each step, worked out once.
+
+    Attributes:
+        direct: The async function itself, where performing the action is nothing but awaiting it with the state: an
+            event loop that performs many at once has one coroutine less to keep for each.
+    """
 
     action: Action
     name: str
@@ -53,6 +58,7 @@ class Contract(Fact):
     is_async: bool
     options: Options
     takes_nothing: bool
+    direct: Callable[..., Any] | None
 
 
 def make_options(
@@ -199,6 +205,14 @@ class Action:
             raise ResultError(f"run() of action '{self.name}' returned {_kind(result)}: return a dict.")
         return result, self.checked_state(await runtime.call(self.update, result, state))
 
+    def outcome_of(self, returned: Any) -> tuple[Any, State[Any]]:
+        """The result and the state in what the function of an action returned."""
+        if returned.__class__ is State:
+            return {}, returned
+        if isinstance(returned, tuple) and len(returned) == 2 and isinstance(returned[0], Mapping):
+            return returned[0], self.checked_state(returned[1])
+        return {}, self.checked_state(returned)
+
     def checked_state(self, returned: Any) -> State[Any]:
         """What the action returned, if it is a state."""
         if not isinstance(returned, State):
@@ -220,7 +234,11 @@ class Action:
         parameters = self._declared_inputs() or parameters_of(entry, skip, self._bound())
         scope = Scope(f"action '{self.name}'", frozenset(names(self.reads)), frozenset(names(self.writes)))
         nothing = not (parameters.required or parameters.optional or parameters.context or parameters.tracer)
-        return Contract(self, self.name, scope, parameters, is_async(entry), self.options, nothing)
+        direct = self._direct() if nothing else None
+        return Contract(self, self.name, scope, parameters, is_async(entry), self.options, nothing, direct)
+
+    def _direct(self) -> Callable[..., Any] | None:
+        return None
 
     def _bound(self) -> Iterable[str]:
         return ()

@@ -8,7 +8,7 @@ from __future__ import annotations
 import functools
 import importlib
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from typing import Any, cast
 
 from agentflow.actions.absent import AbsentAction
@@ -96,11 +96,7 @@ class FunctionAction(Action):
             returned = await self.fn(state, **arguments)
         else:
             returned = await runtime.call(self.fn, state, **arguments)
-        if returned.__class__ is State:
-            return {}, returned
-        if isinstance(returned, tuple) and len(returned) == 2 and isinstance(returned[0], Mapping):
-            return returned[0], self.checked_state(returned[1])
-        return {}, self.checked_state(returned)
+        return self.outcome_of(returned)
 
     def _default_name(self) -> str:
         return getattr(self.fn, "__name__", None) or type(self.fn).__name__
@@ -110,6 +106,10 @@ class FunctionAction(Action):
 
     def _entry(self) -> tuple[Callable[..., Any], int]:
         return self.fn, 1
+
+    def _direct(self) -> Callable[..., Any] | None:
+        alone = type(self).perform is FunctionAction.perform and not self.bound
+        return self.fn if alone and self._is_async else None
 
     def _bound(self) -> Iterable[str]:
         return self.bound

@@ -55,23 +55,6 @@ async def perform(machine: Machine, runtime: Runtime, contract: Contract, inputs
     return contract.action, result, machine.state
 
 
-async def perform_unseen(
-    context: ApplicationContext, runtime: Runtime, contract: Contract, state: State[Any], inputs: Inputs
-) -> State[Any]:
-    """The state that a plain action leaves, in an application of one step that nobody saves or hears of."""
-    token = CURRENT_STEP.set(context)
-    try:
-        bound = {} if contract.takes_nothing else rules.bind(contract, inputs, context)
-        given = view(state, contract.scope)
-        _, returned = await contract.action.perform(runtime, given, bound)
-        return settle(returned, given, state)
-    except BaseException as error:
-        _say_where(error, contract, context)
-        raise
-    finally:
-        CURRENT_STEP.reset(token)
-
-
 async def commit(
     machine: Machine, runtime: Runtime, contract: Contract, context: ApplicationContext, state: State[Any]
 ) -> None:
@@ -132,12 +115,13 @@ async def fail(
         machine.fail(error)
         if machine.journal is not None:
             await machine.journal.failed(machine, runtime, machine.standing, error)
-    _say_where(error, contract, context)
+    say_where(error, contract, context)
     if machine.identity.hooks.post_run_step:
         await report(machine, runtime, contract, context, None, error)
 
 
-def _say_where(error: BaseException, contract: Contract, context: ApplicationContext) -> None:
+def say_where(error: BaseException, contract: Contract, context: ApplicationContext) -> None:
+    """Add to an error in which step of which application it was raised."""
     if not isinstance(error, GeneratorExit):
         where = f"(step {context.sequence_id} of application {context.app_id!r})"
         error.add_note(f"while running '{contract.name}' {where}")

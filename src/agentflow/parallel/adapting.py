@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import AsyncIterator, Callable, Mapping
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from agentflow.runtime import Runtime
 from agentflow.signatures import accepted
@@ -30,19 +30,23 @@ OVERRIDES: Final = (
 INHERITED: Final = ("tracker", "state_persister", "state_initializer")
 #: The parameters they may declare.
 OFFERED: Final = frozenset({"state", "states", "context", "inputs", "outcomes"})
+#: The inputs beside something that was yielded without any.
+NO_INPUTS: Final[Mapping[str, Any]] = {}
+
+T = TypeVar("T")
 
 
-async def gathered(runtime: Runtime, made: Any) -> list[Any]:
-    """Everything a user's generator, async generator, coroutine or list gives."""
+async def gathered(runtime: Runtime, made: Any, take: Callable[[Any], T]) -> list[T]:
+    """What `take` makes of each thing a user's generator, async generator, coroutine or list gives, as it comes."""
     if isinstance(made, AsyncIterator):
-        return await runtime.call(_listed_async, made)  # type: ignore[no-any-return]
+        return await runtime.call(_taken_async, made, take)  # type: ignore[no-any-return]
     if hasattr(made, "__await__"):
         made = await runtime.call(lambda: made)
-    return list(made)
+    return [take(given) for given in made]
 
 
-async def _listed_async(made: AsyncIterator[Any]) -> list[Any]:
-    return [item async for item in made]
+async def _taken_async(made: AsyncIterator[Any], take: Callable[[Any], T]) -> list[T]:
+    return [take(item) async for item in made]
 
 
 def with_inputs(given: Any) -> tuple[Any, Mapping[str, Any]]:
@@ -54,7 +58,7 @@ def with_inputs(given: Any) -> tuple[Any, Mapping[str, Any]]:
         and not isinstance(given[1], State)
     ):
         return given[0], given[1]
-    return given, {}
+    return given, NO_INPUTS
 
 
 def wanted(fn: Callable[..., Any], /, **offered: Any) -> dict[str, Any]:

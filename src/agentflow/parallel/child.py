@@ -10,28 +10,28 @@ import time
 from collections.abc import Callable, Collection, Coroutine, Mapping
 from typing import Any
 
-from agentflow.actions import PLAIN
-from agentflow.budget import CURRENT_METER
+from agentflow.actions import PLAIN, Contract
 from agentflow.context import ApplicationContext
 from agentflow.engine import rules
 from agentflow.engine.created import tell_created
 from agentflow.engine.machine import Machine
 from agentflow.engine.run import Run
-from agentflow.engine.steps import perform_unseen
+from agentflow.engine.steps import say_where
 from agentflow.errors import ActionTimeoutError
 from agentflow.nursery import Cancelled, Ready, Stop
+from agentflow.parallel.adapting import NO_INPUTS
 from agentflow.parallel.family import OF_NO_OTHER, ChildContext, Family
 from agentflow.parallel.outcomes import Finished, Outcome
 from agentflow.parallel.portable import Parcel, Returned, explained, run_parcel
 from agentflow.parallel.saved import came_back, journal_for, save_returned, was_finished
 from agentflow.parallel.tasks import RunnableGraph, SubGraphTask
 from agentflow.persistence.failpoints import reach
-from agentflow.runtime import BLOCKING, Runtime, run_blocking
-from agentflow.state import State
+from agentflow.runtime import ASYNC, BLOCKING, CURRENT_STEP, Runtime, StandIn, run_blocking
+from agentflow.state import State, settle, view
 from agentflow.usage import NOTHING, Usage, total
 
 
-class Child:
+class Child(StandIn):
     """One task on its way: what it is, and how long it took."""
 
     __slots__ = ("_app_id", "_context", "_machine", "_state", "family", "key", "result", "started", "task")
@@ -74,42 +74,66 @@ class Child:
         """The step it belongs to."""
         return self.family.context
 
-    async def flow(self, index: int, stop: Stop) -> Outcome:
-        """Run the child to its end.
+    def flow(self, index: int, stop: Stop) -> Coroutine[Any, Any, Outcome]:
+        """What runs the child to its end.
 
         What is done before its action waits for the first time is done by all children before the last of them starts,
-        so a single action that nobody saves or hears of starts with nothing but a context.
+        so a single action that nobody saves or hears of starts with next to nothing.
 
         Raises:
             ActionTimeoutError: It took too long.
         """
         self.started = time.perf_counter()
         reach("before-child")
+        contract = self.task.runnable.only
+        if contract is None or contract.options is not PLAIN or not self.family.is_unseen(self.task):
+            return self._run_whole(index, stop)
+        return self._run_alone(contract, index, stop)
+
+    @property
+    def now(self) -> ApplicationContext:
+        """The running step of a child that needs no machine, made when somebody asks for it."""
+        if self._context is None:
+            with self.family.asking:  # its action may have started threads
+                if self._context is None:
+                    self._context = ChildContext(self.family, self.task, self.key, self.runnable.entrypoint)
+        return self._context
+
+    async def _run_alone(self, contract: Contract, index: int, stop: Stop) -> Outcome:
+        """Perform its only action, as `engine.steps` does, with no machine to move and nobody to tell."""
         family, task = self.family, self.task
-        contract = task.runnable.only
-        if contract is None or contract.options is not PLAIN or not family.is_unseen(task):
-            if not await self._run_whole(index, stop):
-                return self.outcome()
-        else:
-            if family.runtime is BLOCKING:  # a task is cancelled
-                stop.check(index)
-            if (meter := CURRENT_METER.get()) is not None:
-                meter.check()
-            context = self._context = ChildContext(family, task, self.key, contract.name)
-            inputs = self._inputs() if task.inputs else {}
-            self._state = await perform_unseen(context, family.runtime, contract, task.state, inputs)
+        if family.runtime is BLOCKING:  # a task is cancelled
+            stop.check(index)
+        if family.meter is not None:
+            family.meter.check()
+        inputs = self._inputs() if task.inputs else NO_INPUTS
+        CURRENT_STEP.set(self)
+        try:
+            given = view(task.state, contract.scope)
+            if contract.direct is not None and family.runtime is ASYNC:
+                _, returned = contract.action.outcome_of(await contract.direct(given))
+            else:
+                bound = {} if contract.takes_nothing else rules.bind(contract, inputs, self.now)
+                _, returned = await contract.action.perform(family.runtime, given, bound)
+            self._state = settle(returned, given, task.state)
+        except BaseException as error:
+            say_where(error, contract, self.now)
+            raise
+        finally:
+            CURRENT_STEP.set(family.step)  # a token to reset it with would be one thing more to keep for each
         reach("after-child")
         return self.outcome()
 
-    async def _run_whole(self, index: int, stop: Stop) -> bool:
-        unlimited = self.timeout is None and CURRENT_METER.get() is None
+    async def _run_whole(self, index: int, stop: Stop) -> Outcome:
+        unlimited = self.timeout is None and self.family.meter is None
         run = self.run(None if unlimited and self.runtime is not BLOCKING else self.check(index, stop))
         alone = run.machine.journal is None and self.task.state_initializer in OF_NO_OTHER
         if not alone and await self.was_finished(run.machine):
-            return False
+            return self.outcome()
         await tell_created(run.machine, self.runtime)
         await (run.to_end() if self.timeout is None else self._in_time(run.to_end(), self.timeout))
-        return True
+        reach("after-child")
+        return self.outcome()
 
     async def _in_time(self, steps: Coroutine[Any, Any, Any], limit: float) -> None:
         if self.runtime is BLOCKING:
@@ -212,7 +236,7 @@ class Child:
 
     def check(self, index: int, stop: Stop) -> Callable[[], None]:
         """What a child asks between its steps: whether it is to stop, is too late, or has used up the run's budget."""
-        meter = CURRENT_METER.get()
+        meter = self.family.meter
         if meter is None and self.timeout is None:
             return functools.partial(stop.check, index)
 

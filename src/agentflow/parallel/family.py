@@ -9,14 +9,15 @@ import functools
 import hashlib
 from typing import Any, Final
 
+from agentflow.budget import CURRENT_METER, Meter
 from agentflow.context import ApplicationContext, Identity, ParentPointer
 from agentflow.hooks import NO_HOOKS, ExecuteMethod, HookSet
 from agentflow.parallel.saved import saving_for
 from agentflow.parallel.tasks import SubGraphTask
-from agentflow.runtime import BLOCKING, Runtime
+from agentflow.runtime import BLOCKING, CURRENT_STEP, Lock, Runtime, new_lock
 
 #: What a task says of its tracker or store when it names none of its own.
-OF_NO_OTHER: Final = (None, "cascade")
+OF_NO_OTHER: Final = ("cascade", None)
 
 
 class Family:
@@ -32,22 +33,28 @@ class Family:
         "_hooks",
         "_is_unseen",
         "_prefix",
+        "asking",
         "context",
         "executor_factory",
         "finished",
+        "meter",
         "method",
         "parent",
         "partition_key",
         "runtime",
         "saving",
+        "step",
         "timeout",
         "tracker",
     )
 
     def __init__(self, context: ApplicationContext, runtime: Runtime, timeout: float | None = None) -> None:
         self.context: ApplicationContext = context
+        self.step: Any = CURRENT_STEP.get()
+        self.asking: Lock = new_lock()
         self.runtime: Runtime = runtime
         self.timeout: float | None = timeout
+        self.meter: Meter | None = CURRENT_METER.get()
         self.method: ExecuteMethod = ExecuteMethod.run if runtime is BLOCKING else ExecuteMethod.arun
         self.parent: ParentPointer = ParentPointer(context.app_id, context.partition_key, context.sequence_id)
         self.partition_key: str | None = context.partition_key
@@ -101,15 +108,16 @@ class Family:
 class ChildContext(ApplicationContext):
     """The running step of a child whose identity nobody may ask for: it is made when somebody does."""
 
+    sequence_id = 0
+
     def __init__(self, family: Family, task: SubGraphTask, key: str, action_name: str) -> None:
-        self._of = family, task, key  # and not the child, which refers to this
-        self.sequence_id = 0
         self.action_name = action_name
+        self._family, self._task, self._key = family, task, key  # and not the child, which refers to this
 
     @functools.cached_property
     def _identity(self) -> Identity:  # type: ignore[override]
-        family, task, key = self._of
-        return family.identity_of(task, task.application_id or family.id_of(key))
+        family, task = self._family, self._task
+        return family.identity_of(task, task.application_id or family.id_of(self._key))
 
 
 def hooks_for(tracker: Any, parent: ApplicationContext) -> HookSet:

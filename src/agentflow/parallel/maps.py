@@ -12,7 +12,7 @@ from typing import Any
 from agentflow.actions import Action
 from agentflow.context import ApplicationContext
 from agentflow.errors import BuildError, ResultError, RunError
-from agentflow.parallel.adapting import INHERITED, OVERRIDES, adapt, called, gathered, wanted, with_inputs
+from agentflow.parallel.adapting import INHERITED, NO_INPUTS, OVERRIDES, adapt, called, gathered, wanted, with_inputs
 from agentflow.parallel.executors import ExecutorOrFactory
 from agentflow.parallel.outcomes import Outcome, Several
 from agentflow.parallel.running import MAX_CONCURRENCY, Plan, first_state, run_children
@@ -136,30 +136,30 @@ class TaskBasedParallelAction(Action):
         self, runtime: Runtime, state: State[Any], context: ApplicationContext, inputs: Mapping[str, Any]
     ) -> list[SubGraphTask]:
         """The tasks, with what they inherit settled."""
-        made = self.tasks(**wanted(self.tasks, state=state, context=context, inputs=inputs))
-        return self._settled(await gathered(runtime, made), context)
-
-    def _settled(self, tasks: list[Any], context: ApplicationContext) -> list[SubGraphTask]:
         owner = f"tasks() of '{self.name}'"
-        replaced = self._replaced(context)
-        for task in tasks:
+
+        def settled(task: Any) -> SubGraphTask:
             if not isinstance(task, SubGraphTask):
                 raise ResultError(f"{owner} yielded a {type(task).__name__}: yield a SubGraphTask.")
-            task.state = first_state(task, owner)
-            for name, own in replaced:
-                if getattr(task, name) == "cascade":
-                    setattr(task, name, own)
-        return tasks
+            task.state = first_state(task.state, owner, task.typing)
+            return task
 
-    def _replaced(self, context: ApplicationContext) -> list[tuple[str, Any]]:
-        """What the children get in the place of what they would inherit."""
+        made = self.tasks(**wanted(self.tasks, state=state, context=context, inputs=inputs))
+        return self._inheriting(await gathered(runtime, made, settled), context)
+
+    def _inheriting(self, tasks: list[SubGraphTask], context: ApplicationContext) -> list[SubGraphTask]:
+        """The tasks, with what they get in the place of what they would inherit."""
         refused = [name for name, said in (("tracker", self.track), ("state_persister", self.persist)) if not said]
-        replaced: list[tuple[str, Any]] = [(name, None) for name in refused]
+        replaced: dict[str, Any] = dict.fromkeys(refused)
         for name in self._replaces:
             if name not in refused:
                 written = getattr(self, name)
-                replaced.append((name, written(**wanted(written, context=context))))
-        return replaced
+                replaced[name] = written(**wanted(written, context=context))
+        for name, own in replaced.items():
+            for task in tasks:
+                if getattr(task, name) == "cascade":
+                    setattr(task, name, own)
+        return tasks
 
     def _plan(self) -> Plan:
         own = self.executor()
@@ -196,16 +196,20 @@ class MapActionsAndStates(TaskBasedParallelAction):
         self, runtime: Runtime, state: State[Any], context: ApplicationContext, inputs: Mapping[str, Any]
     ) -> list[SubGraphTask]:
         offered = {"state": state, "context": context, "inputs": inputs}
-        found_states = await gathered(runtime, self.states(**wanted(self.states, **offered)))
-        found_actions = await gathered(runtime, self.actions(**wanted(self.actions, **offered)))
-        pairs = [with_inputs(given) for given in found_states]
-        tasks = []
-        for row, (given, more) in enumerate(with_inputs(action) for action in found_actions):
-            runnable = RunnableGraph.create(given)
-            for column, (child_state, own) in enumerate(pairs):
-                task = SubGraphTask(runnable, {**more, **own} if more else own, child_state, key=f"{row}-{column}")
-                tasks.append(task)
-        return self._settled(tasks, context)
+        owner = f"states() of '{self.name}'"
+
+        def started(given: Any) -> tuple[State[Any], Mapping[str, Any]]:
+            child_state, own = (given, NO_INPUTS) if given.__class__ is State else with_inputs(given)
+            return first_state(child_state, owner), own  # the state that was yielded, and its history, can go at once
+
+        starts = await gathered(runtime, self.states(**wanted(self.states, **offered)), started)
+        found = await gathered(runtime, self.actions(**wanted(self.actions, **offered)), with_inputs)
+        tasks = [
+            SubGraphTask(runnable, {**more, **own} if more else own, start, key=f"{row}-{column}")
+            for row, (runnable, more) in enumerate((RunnableGraph.create(given), more) for given, more in found)
+            for column, (start, own) in enumerate(starts)
+        ]
+        return self._inheriting(tasks, context)
 
     def _required(self) -> tuple[str, ...]:
         return "actions", "states", "reduce"
@@ -309,7 +313,7 @@ for _name in ("actions", "states"):  # those that a map fills in itself are no d
 def _for_reduce(outcomes: list[Outcome], plan: Plan) -> Several[Any]:
     if plan.on_error == "collect":
         return Several(outcomes)
-    return Several([outcome.state for outcome in outcomes if outcome.succeeded])
+    return Several([outcome.state for outcome in outcomes if outcome.state is not None])
 
 
 def _nothing() -> None:

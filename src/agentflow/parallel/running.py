@@ -106,7 +106,7 @@ def _is_fatal(error: BaseException, plan: Plan) -> bool:
 
 
 def _no_two_alike(children: Sequence[Child]) -> None:
-    given = any(child.task.application_id is not None for child in children)
+    given = {child.task.application_id for child in children} != {None}
     if len({child.app_id if given else child.key for child in children}) == len(children):
         return
     seen: set[str] = set()
@@ -116,9 +116,8 @@ def _no_two_alike(children: Sequence[Child]) -> None:
         seen.add(child.app_id)
 
 
-def first_state(task: SubGraphTask, owner: str) -> State[Any]:
+def first_state(given: object, owner: str, typing: Any = "cascade") -> State[Any]:
     """What a child starts from: only what its maker may read, free of its maker's declaration."""
-    given: object = task.state
     if not isinstance(given, State):
         raise BuildError(f"{owner} gave {type(given).__name__} where a child needs a State: yield state.update(...).")
-    return independent(given, given.typing_system if task.typing == "cascade" else task.typing)
+    return independent(given, typing)

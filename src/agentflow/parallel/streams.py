@@ -40,7 +40,7 @@ class TaskStream:
         self._children = []
         family = Family(context, runtime)
         for position, task in enumerate(tasks):
-            task.state = first_state(task, "a task")
+            task.state = first_state(task.state, "a task", task.typing)
             self._children.append(Child(task, position, family))
         self._keys = [child.key for child in self._children]
         self._merged = Merged(self._jobs, max_concurrency)

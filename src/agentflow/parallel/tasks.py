@@ -73,7 +73,7 @@ class RunnableGraph:
         return self.entrypoint
 
 
-@dataclass
+@dataclass(slots=True)
 class SubGraphTask:
     """One child of a parallel action.
 

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 from agentflow.errors import ResultError
 from agentflow.facts import Fact
 from agentflow.state.declared import InheritedTyping, Scope, TypingSystem
 from agentflow.state.log import Log
-from agentflow.state.mapping import State, blank, written_keys
+from agentflow.state.mapping import State, blank
 
 
 class StateDelta(Fact):
@@ -27,14 +27,20 @@ class StateDelta(Fact):
 def over(values: dict[str, Any]) -> State[Any]:
     """A state of these values without a copy of them: nobody may change the dict from here on."""
     new: State[Any] = blank(State)
-    new._values, new._operations, new._scope, new._typing = values, None, None, None
+    new._values = values
+    new._operations = None
+    new._scope = None
+    new._typing = None
     return new
 
 
 def view(state: State[Any], scope: Scope) -> State[Any]:
     """The state as the reader with this scope may see it; what it changes is remembered from here on."""
     new: State[Any] = blank(State)
-    new._values, new._operations, new._scope, new._typing = state._values, None, scope, state._typing
+    new._values = state._values
+    new._operations = None
+    new._scope = scope
+    new._typing = state._typing
     return new
 
 
@@ -46,18 +52,33 @@ def child_view(state: State[Any], scope: Scope) -> State[Any]:
     return new
 
 
-def independent(state: State[Any], typing: TypingSystem | None) -> State[Any]:
-    """The values that may be read in this state as a state of their own, for a child to start from."""
+def independent(state: State[Any], typing: TypingSystem | Literal["cascade"] | None = "cascade") -> State[Any]:
+    """The values that may be read in this state as a state of their own, for a child to start from.
+
+    Args:
+        state: Where its maker has come to.
+        typing: What validates the child's writes: "cascade" for what validates those of the state.
+    """
+    if typing == "cascade":
+        typing = state._typing
     if typing is not None:
         return State(state.get_all(), typing)
     values, scope = state._values, state._scope
-    if scope is not None and not scope.reads.issuperset(values):
-        readable = scope.reads | written_keys(state)
-        if not readable.issuperset(values):
-            values = {key: value for key, value in values.items() if key in readable}
+    hidden = set() if scope is None else values.keys() - scope.reads
+    operations = state._operations
+    while hidden and operations is not None:
+        operations, _, payload = operations
+        hidden.difference_update(payload)
+    if hidden:
+        values = {key: value for key, value in values.items() if key not in hidden}
     if Log in map(type, values.values()):  # the right to grow it stays where it is
         values = {key: value.items() if value.__class__ is Log else value for key, value in values.items()}
-    return over(values)
+    new: State[Any] = blank(State)  # as `over` does, without the call: many children start at once
+    new._values = values
+    new._operations = None
+    new._scope = None
+    new._typing = None
+    return new
 
 
 def settle(returned: State[Any], given: State[Any], base: State[Any]) -> State[Any]:
@@ -85,7 +106,10 @@ def settle(returned: State[Any], given: State[Any], base: State[Any]) -> State[A
 def without_history(state: State[Any]) -> State[Any]:
     """The same values with no scope and no memory of how they came about."""
     new: State[Any] = blank(State)
-    new._values, new._operations, new._scope, new._typing = state._values, None, None, state._typing
+    new._values = state._values
+    new._operations = None
+    new._scope = None
+    new._typing = state._typing
     return new
 
 
