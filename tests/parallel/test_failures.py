@@ -89,10 +89,11 @@ def application(made: Any, count: int) -> Any:
 
 @pytest.mark.parametrize("count", SIZES)
 @pytest.mark.parametrize("share", ["one", "half", "all"])
-def test_a_retry_runs_only_what_had_not_finished(drive: Driver, count: int, share: str) -> None:
+@pytest.mark.parametrize("timeout", [None, 60.0])  # with one, children are run as whole applications
+def test_a_retry_runs_only_what_had_not_finished(drive: Driver, count: int, share: str, timeout: float | None) -> None:
     world = World()
     world.failing = set(range(count)[:: {"one": count, "half": 2, "all": 1}[share]])
-    app = application(fan_out(work_in(world, drive.colour), max_concurrency=4), count)
+    app = application(fan_out(work_in(world, drive.colour), max_concurrency=4, timeout=timeout), count)
     with pytest.raises(OSError, match="child .* failed"):
         drive.run(app)
     done_before = set(world.finished)

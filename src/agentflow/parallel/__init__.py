@@ -3,12 +3,12 @@
 from agentflow.parallel.compare import acompare, compare
 from agentflow.parallel.comparison import Cell, Comparison, Verdict
 from agentflow.parallel.executors import MultiThreadedExecutor
+from agentflow.parallel.functions import map_reduce_action
 from agentflow.parallel.maps import (
     MapActions,
     MapActionsAndStates,
     MapStates,
     TaskBasedParallelAction,
-    map_reduce_action,
 )
 from agentflow.parallel.outcomes import Outcome
 from agentflow.parallel.progress import progress_bar

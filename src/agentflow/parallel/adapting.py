@@ -67,6 +67,11 @@ def wanted(fn: Callable[..., Any], /, **offered: Any) -> dict[str, Any]:
     return offered if declared is None else {name: offered[name] for name in declared if name in offered}
 
 
+def wants(fn: Callable[..., Any], name: str) -> bool:
+    """Whether a user's method declares that argument."""
+    return name in getattr(fn, "wanted", (name,))
+
+
 def called(fn: Callable[..., Any], **offered: Any) -> Any:
     """Call a plain function with those of the offered arguments it declares."""
     declared = accepted(fn)

@@ -21,7 +21,7 @@ from agentflow.errors import ActionTimeoutError
 from agentflow.nursery import Cancelled, Ready, Stop
 from agentflow.parallel.adapting import NO_INPUTS
 from agentflow.parallel.family import OF_NO_OTHER, ChildContext, Family
-from agentflow.parallel.outcomes import Finished, Outcome
+from agentflow.parallel.outcomes import Outcome
 from agentflow.parallel.portable import Parcel, Returned, explained, run_parcel
 from agentflow.parallel.saved import came_back, journal_for, save_returned, was_finished
 from agentflow.parallel.tasks import RunnableGraph, SubGraphTask
@@ -32,20 +32,39 @@ from agentflow.usage import NOTHING, Usage, total
 
 
 class Child(StandIn):
-    """One task on its way: what it is, and how long it took."""
+    """One task on its way: what it is, how it ended, and how long it took.
 
-    __slots__ = ("_app_id", "_context", "_machine", "_state", "family", "key", "result", "started", "task")
+    Attributes:
+        state: Its state at the end; None while it has not finished well.
+        failure: The error it ended with; None when it has not, and when it was cancelled.
+    """
+
+    __slots__ = (
+        "_app_id",
+        "_context",
+        "_machine",
+        "_outcome",
+        "_seconds",
+        "failure",
+        "family",
+        "key",
+        "started",
+        "state",
+        "task",
+    )
 
     def __init__(self, task: SubGraphTask, position: int, family: Family) -> None:
         self.task: SubGraphTask = task
         self.key: str = str(position) if task.key is None else task.key
         self.family: Family = family
         self.started: float = 0.0
-        self.result: Outcome | None = None
+        self.state: State[Any] | None = None
+        self.failure: BaseException | None = None
+        self._seconds: float | None = None
+        self._outcome: Outcome | None = None
         self._app_id: str | None = task.application_id
         self._machine: Machine | None = None
         self._context: ApplicationContext | None = None  # in the place of a machine, which a single action needs not
-        self._state: State[Any] | None = None
 
     @property
     def app_id(self) -> str:
@@ -53,6 +72,11 @@ class Child(StandIn):
         if self._app_id is None:
             self._app_id = self.family.id_of(self.key)
         return self._app_id
+
+    @property
+    def slot(self) -> str:
+        """What it is known by in the step that it belongs to, and in every other try of that."""
+        return self.task.application_id or self.family.name + self.key
 
     @property
     def runnable(self) -> RunnableGraph:
@@ -74,7 +98,19 @@ class Child(StandIn):
         """The step it belongs to."""
         return self.family.context
 
-    def flow(self, index: int, stop: Stop) -> Coroutine[Any, Any, Outcome]:
+    @property
+    def is_over(self) -> bool:
+        """Whether it has ended, however."""
+        return self.state is not None or self._outcome is not None
+
+    @property
+    def result(self) -> Outcome:
+        """How it ended; one that finished well has it put together when somebody asks for it."""
+        if self._outcome is None:
+            self._outcome = self.outcome()
+        return self._outcome
+
+    def flow(self, index: int, stop: Stop) -> Coroutine[Any, Any, Outcome | None]:
         """What runs the child to its end.
 
         What is done before its action waits for the first time is done by all children before the last of them starts,
@@ -99,7 +135,7 @@ class Child(StandIn):
                     self._context = ChildContext(self.family, self.task, self.key, self.runnable.entrypoint)
         return self._context
 
-    async def _run_alone(self, contract: Contract, index: int, stop: Stop) -> Outcome:
+    async def _run_alone(self, contract: Contract, index: int, stop: Stop) -> None:
         """Perform its only action, as `engine.steps` does, with no machine to move and nobody to tell."""
         family, task = self.family, self.task
         if family.runtime is BLOCKING:  # a task is cancelled
@@ -115,14 +151,14 @@ class Child(StandIn):
             else:
                 bound = {} if contract.takes_nothing else rules.bind(contract, inputs, self.now)
                 _, returned = await contract.action.perform(family.runtime, given, bound)
-            self._state = settle(returned, given, task.state)
+            self.state = settle(returned, given, task.state)
         except BaseException as error:
             say_where(error, contract, self.now)
             raise
         finally:
             CURRENT_STEP.set(family.step)  # a token to reset it with would be one thing more to keep for each
+        self._seconds = self.duration
         reach("after-child")
-        return self.outcome()
 
     async def _run_whole(self, index: int, stop: Stop) -> Outcome:
         unlimited = self.timeout is None and self.family.meter is None
@@ -171,24 +207,26 @@ class Child(StandIn):
     def outcome(self, error: BaseException | None = None, cancelled: bool = False) -> Outcome:
         """How it ended: well, or with that error."""
         machine = self._machine
-        usage = self.usage
-        seconds = self.duration
-        state = None if error is not None else self._state if machine is None else machine.state
-        return Outcome(self.key, self.app_id, state, error, usage, seconds, cancelled)
+        state = None if error is not None else self.state if machine is None else machine.state
+        return Outcome(self.key, self.app_id, state, error, self.usage, self.duration, cancelled)
 
-    def end(self, outcome: Outcome | Returned | None, error: BaseException | None) -> Outcome:
-        """Note how it ended, with what it came to or with an error: that is its result."""
+    def end(self, outcome: Outcome | Returned | None, error: BaseException | None) -> None:
+        """Note how it ended, with what it came to or with an error."""
         if isinstance(outcome, Returned):
             outcome, error = self._saved(outcome)
-        if outcome is not None:  # kept, so that a retry of the step does not run it again
-            self.family.finished[self.app_id] = Finished(self.task.inputs, self.task.state, outcome)
+        if error is None:
+            if outcome is not None:
+                self._outcome, self.state, self._machine = outcome, outcome.state, None
+            self.family.finished[self.slot] = self  # so that a retry of the step does not run it again
+        elif isinstance(error, Cancelled):
+            self._outcome = self.outcome(error, cancelled=True)
         else:
-            gone = isinstance(error, Cancelled)
-            outcome = self.outcome(error if error is None or gone else explained(error, self.key), gone)
-        if outcome.usage is not NOTHING:
-            self.family.context.include_usage(outcome.usage)
-        self.result = outcome
-        return outcome
+            self.failure = explained(error, self.key)
+            self._outcome = self.outcome(self.failure)
+        if self._outcome is not None or self._context is not None:  # else no model was asked
+            usage = self.result.usage
+            if usage is not NOTHING:
+                self.family.context.include_usage(usage)
 
     def _saved(self, returned: Returned) -> tuple[Outcome | None, BaseException | None]:
         """How a child ended that ran elsewhere, once it is saved here; one that cannot be saved has failed."""
@@ -200,12 +238,13 @@ class Child(StandIn):
                 return None, error
         return returned.outcome, None
 
-    def kept(self) -> Outcome | None:
-        """The result of an earlier try of this step, if it was started from the very same values."""
-        before: Finished | None = self.family.finished.get(self.app_id)
-        if before is None or before.inputs != self.task.inputs or before.given != self.task.state:
-            return None
-        return before.outcome._replace(duration=0.0)
+    def was_kept(self) -> bool:
+        """Whether it finished in an earlier try of this step, started from the very same values; that is its result."""
+        before: Child | None = self.family.finished.get(self.slot)
+        if before is None or before.task.inputs != self.task.inputs or before.task.state != self.task.state:
+            return False
+        self.state, self._outcome = before.state, before.result._replace(duration=0.0)
+        return True
 
     def portable(self) -> tuple[Callable[..., Any], tuple[Any, ...]] | Ready:
         """The same for an executor that pickles what it runs; a child that was saved when it came back stays here."""
@@ -231,7 +270,9 @@ class Child(StandIn):
 
     @property
     def duration(self) -> float:
-        """Seconds since it started, 0 if it has not."""
+        """Seconds it took, or has taken so far; 0 if it has not started."""
+        if self._seconds is not None:
+            return self._seconds
         return time.perf_counter() - self.started if self.started else 0.0
 
     def check(self, index: int, stop: Stop) -> Callable[[], None]:

@@ -39,6 +39,7 @@ class Family:
         "finished",
         "meter",
         "method",
+        "name",
         "parent",
         "partition_key",
         "runtime",
@@ -63,7 +64,8 @@ class Family:
         self.executor_factory: Any = context.parallel_executor_factory
         self.finished: dict[str, Any] = context.finished
         named = (context.partition_key or "", context.app_id, str(context.sequence_id), "")
-        self._prefix = hashlib.blake2b("\x00".join(named).encode(), digest_size=16)
+        self.name: str = "\x00".join(named)
+        self._prefix = hashlib.blake2b(self.name.encode(), digest_size=16)
         self._hooks: tuple[Any, HookSet] = (None, hooks_for(None, context))
         self._is_unseen = timeout is None and context.saving is None and self.hooks(context.tracker) is NO_HOOKS
 

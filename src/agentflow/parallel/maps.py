@@ -12,7 +12,17 @@ from typing import Any
 from agentflow.actions import Action
 from agentflow.context import ApplicationContext
 from agentflow.errors import BuildError, ResultError, RunError
-from agentflow.parallel.adapting import INHERITED, NO_INPUTS, OVERRIDES, adapt, called, gathered, wanted, with_inputs
+from agentflow.parallel.adapting import (
+    INHERITED,
+    NO_INPUTS,
+    OVERRIDES,
+    adapt,
+    gathered,
+    wanted,
+    wants,
+    with_inputs,
+)
+from agentflow.parallel.child import Child
 from agentflow.parallel.executors import ExecutorOrFactory
 from agentflow.parallel.outcomes import Outcome, Several
 from agentflow.parallel.running import MAX_CONCURRENCY, Plan, first_state, run_children
@@ -122,8 +132,9 @@ class TaskBasedParallelAction(Action):
         offered = {name: value for name, value in inputs.items() if not name.startswith("__")}
         source = child_view(state, Scope(f"action '{self.name}'", frozenset(names(self.reads)), writes_anything=True))
         tasks = await self.collect(runtime, source, context, offered)
-        outcomes = await run_children(runtime, tasks, self._plan(), context)
-        results = _for_reduce(outcomes, self.plan)
+        children = await run_children(runtime, tasks, self._plan(), context)
+        results = _for_reduce(children, self.plan)
+        outcomes = [child.result for child in children] if wants(self.reduce, "outcomes") else []
         reach("before-reduce")
         reduced = await runtime.call(
             self.reduce,
@@ -243,65 +254,6 @@ class MapActions(MapActionsAndStates):
         return "actions", "reduce"
 
 
-def map_reduce_action(
-    action: Any,
-    state: Callable[..., Iterable[Any]] | None,
-    reducer: Callable[..., State[Any]],
-    reads: Iterable[str],
-    writes: Iterable[str],
-    inputs: Iterable[str] = (),
-    **options: Any,
-) -> MapActionsAndStates:
-    """A parallel action from functions.
-
-    Args:
-        action: The action to run, or a list of them.
-        state: A function from the parent's state to the states to start from; None to start all from the parent's.
-        reducer: A function `(state, states)` that makes the next state.
-        reads: The state keys it may read.
-        writes: The state keys it may write.
-        inputs: The names of inputs that are passed on to every child.
-        options: See `TaskBasedParallelAction`.
-
-    Example:
-        >>> ask_all = map_reduce_action(query_llm, prompts_as_states, collect, reads=["prompts"], writes=["answers"])
-    """
-    return _MapReduce(action, state, reducer, list(names(reads)), list(names(writes)), list(names(inputs)), options)
-
-
-class _MapReduce(MapActionsAndStates):
-    """Made by `map_reduce_action`."""
-
-    def __init__(
-        self,
-        action: Any,
-        states: Callable[..., Iterable[Any]] | None,
-        reducer: Callable[..., State[Any]],
-        reads: list[str],
-        writes: list[str],
-        inputs: list[str],
-        options: Mapping[str, Any],
-    ) -> None:
-        super().__init__(**options)
-        self.reads, self.writes, self._inputs = reads, writes, inputs
-        self._actions = list(action) if isinstance(action, list | tuple) else [action]
-        self._states, self._reducer = states, reducer
-
-    @property
-    def inputs(self) -> list[str]:
-        return self._inputs
-
-    def actions(self, state: State[Any]) -> Iterable[Any]:
-        return self._actions
-
-    def states(self, state: State[Any], inputs: Mapping[str, Any]) -> Iterable[Any]:
-        made = [state] if self._states is None else called(self._states, state=state, inputs=inputs)
-        return [(start, {**inputs, **own}) for start, own in map(with_inputs, made)] if inputs else made
-
-    def reduce(self, state: State[Any], states: Iterable[State[Any]]) -> State[Any]:
-        return self._reducer(state, states)
-
-
 _DEFAULTS = {
     name: {getattr(cls, name, None) for cls in (TaskBasedParallelAction, MapActionsAndStates, MapStates, MapActions)}
     for name in OVERRIDES
@@ -310,10 +262,10 @@ for _name in ("actions", "states"):  # those that a map fills in itself are no d
     _DEFAULTS[_name] = {getattr(MapActionsAndStates, _name)}
 
 
-def _for_reduce(outcomes: list[Outcome], plan: Plan) -> Several[Any]:
+def _for_reduce(children: list[Child], plan: Plan) -> Several[Any]:
     if plan.on_error == "collect":
-        return Several(outcomes)
-    return Several([outcome.state for outcome in outcomes if outcome.state is not None])
+        return Several([child.result for child in children])
+    return Several([child.state for child in children if child.state is not None])
 
 
 def _nothing() -> None:

@@ -1,11 +1,11 @@
-"""Outcome: how one child ended; and what of the finished ones is kept when a step has to be tried again.
+"""Outcome: how one child ended; and several of them in a row.
 
 What must not live here: running a child.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from typing import Any, Generic, NamedTuple, TypeVar
 
 from agentflow.state import State
@@ -39,14 +39,6 @@ class Outcome(NamedTuple):
     def succeeded(self) -> bool:
         """Whether it finished."""
         return self.state is not None
-
-
-class Finished(NamedTuple):
-    """A child's result with what it was started from: reused only for the very same task."""
-
-    inputs: Mapping[str, Any]
-    given: Mapping[str, Any]
-    outcome: Outcome
 
 
 class Several(Sequence[Item], Generic[Item]):

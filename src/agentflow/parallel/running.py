@@ -54,8 +54,8 @@ class Plan:
 
 async def run_children(
     runtime: Runtime, tasks: Sequence[SubGraphTask], plan: Plan, context: ApplicationContext
-) -> list[Outcome]:
-    """Run the tasks as children of the running step: how each ended, in the order of the tasks.
+) -> list[Child]:
+    """Run the tasks as children of the running step: the children, each over, in the order of the tasks.
 
     A child that finished in an earlier try of the same step is not run again. When this returns or raises, no child is
     running any more.
@@ -67,34 +67,33 @@ async def run_children(
     family = Family(context, runtime, plan.timeout)
     children = [Child(task, position, family) for position, task in enumerate(tasks)]
     _no_two_alike(children)
-    if context.finished:
-        for child in children:
-            child.result = child.kept()
-    ended = [child.result for child in children if child.result is not None]
-    if len(ended) < len(children) and not (plan.stop is not None and plan.stop(ended)):
+    kept = [child for child in children if child.was_kept()] if context.finished else []
+    ended = [child.result for child in kept]
+    if len(kept) < len(children) and not (plan.stop is not None and plan.stop(ended)):
         await _run_rest(children, ended, plan, family)
-    if len(ended) < len(children):
-        for child in children:
-            if child.result is None:
-                child.result = child.outcome(Cancelled("it was not needed any more"), cancelled=True)
-    return [child.result for child in children if child.result is not None]
+    for child in children:
+        if not child.is_over:
+            child.end(None, Cancelled("it was not needed any more"))
+    return children
 
 
 async def _run_rest(children: Sequence[Child], ended: list[Outcome], plan: Plan, family: Family) -> None:
-    ahead = [child for child in children if child.result is None]
+    ahead = [child for child in children if not child.is_over]
     failure: list[BaseException] = []
+    told = plan.stop is not None or plan.progress is not None
 
     def on_end(end: Ended) -> bool:
-        outcome = ahead[end.position].end(end.value, end.error)
-        ended.append(outcome)
+        child = ahead[end.position]
+        child.end(end.value, end.error)
+        if told:
+            ended.append(child.result)
         if plan.progress is not None:
-            plan.progress(outcome, len(children))
-        if outcome.exception is not None and not outcome.cancelled and _is_fatal(outcome.exception, plan):
-            failure.append(outcome.exception)
+            plan.progress(child.result, len(children))
+        if child.failure is not None and _is_fatal(child.failure, plan):
+            failure.append(child.failure)
         return bool(failure) or (plan.stop is not None and plan.stop(ended))
 
     given = plan.executor if plan.executor is not None else family.executor_factory
-    told = plan.stop is not None or plan.progress is not None
     with opened(given if family.runtime is BLOCKING else None) as executor:
         await run_all(family.runtime, ahead, plan.max_concurrency, on_end, Stop(), executor, told)
     if failure:

@@ -95,15 +95,14 @@ class Subgraph(Action):
         start: State[Any] = State({own: state[key] for own, key in self.taken.items() if key in state})
         task = SubGraphTask(self.runnable, inputs, start, tracker=self._tracker, key=self.name)
         child = Child(task, 0, Family(context, runtime))
-        outcome = child.kept()
-        if outcome is None:
+        if not child.was_kept():
             try:
-                outcome = child.end(await child.flow(0, Stop()), None)
+                child.end(await child.flow(0, Stop()), None)
             except BaseException:
                 context.include_usage(child.usage)  # of the calls that were made
                 raise
-        assert outcome.state is not None
-        results = {key: outcome.state[own] for key, own in self.given.items()}
+        assert child.state is not None
+        results = {key: child.state[own] for key, own in self.given.items()}
         return results, state.update(**results)
 
     def _declared_inputs(self) -> Parameters:
