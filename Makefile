@@ -12,7 +12,7 @@ export PIP_ROOT_USER_ACTION := ignore
 unexport PYTHONDONTWRITEBYTECODE  # or each Python that a test starts compiles everything anew
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo demo-chat demo-compare web torture test check $(CHECKS) fix bench test-all-pythons constraints clean
+.PHONY: help install demo demo-chat demo-compare web torture test test-all browser check $(CHECKS) fix bench test-all-pythons constraints clean
 
 help:  ## Show what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-18s %s\n", $$1, $$2}'
@@ -46,13 +46,18 @@ torture: $(VENV)/.installed  ## Crash, race, cancel and starve saved runs in eve
 # As many processes as there are processors, though no more than four: each has to load litellm and start its servers.
 export WORKERS ?= --numprocesses=logical --maxprocesses=4 --dist=loadfile --no-loadscope-reorder
 
+test: CHOICE = -m 'not slow'  ## Run the tests, with coverage: all but the slow ones, and random ones for a short while
+test-all: browser
+test-all: export AGENTFLOW_THOROUGH = 1  ## Run every test, with coverage, and random ones for longer
 # `coverage run` and not pytest's plugin: pytest loads agentflow's own plugin, and agentflow with it, before that begins.
-test: $(VENV)/.installed  ## Run every test, with coverage
-	@.ci/install-browser >/dev/null || echo "There is no browser: the tests of pages will fail." >&2
+test test-all: $(VENV)/.installed
 	@$(BIN)/coverage erase
-	@$(BIN)/coverage run -m pytest $(WORKERS) $(PYTEST_OPTIONS)
+	@$(BIN)/coverage run -m pytest $(WORKERS) $(CHOICE) $(PYTEST_OPTIONS)
 	@$(BIN)/coverage combine --quiet
 	@$(BIN)/coverage report
+
+browser: $(VENV)/.installed
+	@.ci/install-browser >/dev/null || echo "There is no browser: the tests of pages will fail." >&2
 
 CHECKS := check-format check-lint check-types check-imports check-caps
 check: $(CHECKS)  ## Lint, types, import rules, size caps (make -k check goes on after a failure)

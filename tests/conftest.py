@@ -24,11 +24,14 @@ os.environ.update(  # before anything imports litellm, which reads these once
 )
 
 from tests.drivers import drive
+from tests.effort import THOROUGH
 
 __all__ = ["drive"]
 
 # No deadlines: they fail on a busy machine. Where a failure blocks somebody else's change, it can be repeated.
-hypothesis.settings.register_profile("agentflow", deadline=None, derandomize="CI" in os.environ)
+hypothesis.settings.register_profile(
+    "agentflow", deadline=None, derandomize="CI" in os.environ, max_examples=100 if THOROUGH else 20
+)
 hypothesis.settings.load_profile("agentflow")
 
 

@@ -18,6 +18,8 @@ some of us from the old team want to meet for dinner next month. Would you like 
 Robin"""
 Open = Callable[..., Page]
 
+pytestmark = pytest.mark.slow
+
 
 def title(page: Page, text: str) -> None:
     expect(page.locator("#ask-title")).to_have_text(text)

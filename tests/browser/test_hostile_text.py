@@ -21,6 +21,8 @@ from tests.browser.hostile_texts import TEXTS
 TOKEN = "a-token-for-hostile-texts"
 HARMLESS = "A text that means no harm"
 
+pytestmark = pytest.mark.slow
+
 
 #: So many texts are said in one conversation, to save time. It hides nothing: a page that took one of them for more
 #: than text would have more in it than texts, whatever the others are.

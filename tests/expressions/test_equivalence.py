@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import sys
-
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agentflow.errors import AgentflowError
 from agentflow.expressions import compile_expression
+from tests.effort import MEASURED, tries
 
-#: Fewer when coverage is measured, which makes each three times slower; CI also runs the suite without.
-EXAMPLES = 1_000 if sys.gettrace() is None else 200
+#: Fewer when coverage is measured; CI also runs the suite without.
+EXAMPLES = tries(50, thorough=200 if MEASURED else 1_000)
 
 _FUNCTIONS = {"len": len, "min": min, "max": max, "abs": abs, "any": any, "all": all, "sum": sum}
 _SCALARS = (

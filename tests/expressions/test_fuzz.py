@@ -1,13 +1,11 @@
 """Hostile and random texts: nothing runs, nothing foreign is touched, nothing is slow, every refusal is typed.
 
-`AGENTFLOW_FUZZ=1000000` runs that many generated texts instead of 20,000 (5,000 while coverage is measured), and prints
-what it saw (use `pytest -s`).
+`AGENTFLOW_FUZZ=1000000` runs that many generated texts, and prints what it saw (use `pytest -s`).
 """
 
 from __future__ import annotations
 
 import gc
-import os
 import random
 import sys
 import time
@@ -21,12 +19,13 @@ import pytest
 
 from agentflow.errors import AgentflowError
 from agentflow.expressions import compile_expression, render_template
+from tests.effort import MEASURED, tries
 
 from .hostile import BOMBS, ESCAPES, generated
 from .traps import trapped_state, watching
 
-COUNT = int(os.environ.get("AGENTFLOW_FUZZ", "20000" if sys.gettrace() is None else "5000"))
-SECONDS = 0.05 if sys.gettrace() is None else 0.2  # what measuring the coverage adds is not theirs
+COUNT = tries(1_500, thorough=5_000 if MEASURED else 20_000)
+SECONDS = 0.2 if MEASURED else 0.05  # what measuring the coverage adds is not theirs
 BYTES = 10_000_000
 
 _TEMPLATES = [

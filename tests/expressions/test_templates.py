@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from agentflow.errors import ExpressionError
 from agentflow.expressions import compile_expression, render_template
+from tests.effort import tries
 
 QUOTINGS = [
     "mode=={{action.name}}",
@@ -39,7 +40,7 @@ def test_name_is_rendered_as_one_literal(template: str, expected: str) -> None:
     assert expected == render_template(template, "generate_image")
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=tries(50, thorough=300), deadline=None)
 @given(template=st.sampled_from(QUOTINGS), name=st.text(st.characters(), max_size=60))
 def test_any_name_stays_text(template: str, name: str) -> None:
     assert ("mode", name) == compile_expression(render_template(template, name)).equality

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from itertools import product
 from typing import Any
 
 import pytest
@@ -12,11 +13,11 @@ import pytest
 from agentflow.errors import ProviderError
 from agentflow.llm import limits
 from agentflow.runtime import AsyncRuntime, BlockingRuntime
+from tests.effort import THOROUGH
 from tests.llm.driving import ANTHROPIC, OPENAI, QUICK, Choice, Driver, at
 from tests.llm.faulty_server import FOR_EVER, PERMANENT, REPLY_FAULTS, TRANSIENT, FaultyServer
 
-MODELS = (OPENAI, ANTHROPIC)
-COLOURS = ("blocking", "waiting")
+CALLERS = tuple(product((OPENAI, ANTHROPIC), ("blocking", "waiting")))
 #: Three attempts or so: how many fit in says more about the machine than about the layer.
 ENDLESS = replace(QUICK, retries=1000, backoff=0.25, max_backoff=0.3, timeout=0.25, deadline=0.6)
 KINDS = {
@@ -42,11 +43,13 @@ class Outcome:
 
 
 Key = tuple[str, str, str, int]
+FAULTS = (*product(TRANSIENT, (1, 2, FOR_EVER)), *product(PERMANENT, (FOR_EVER,)))
+#: Every fault to every caller; to one of them, by turns, in a quick run.
 CASES: list[Key] = [
-    *((model, colour, fault, times) for model in MODELS for colour in COLOURS for fault in TRANSIENT
-      for times in (1, 2, FOR_EVER)),
-    *((model, colour, fault, FOR_EVER) for model in MODELS for colour in COLOURS for fault in PERMANENT),
-]  # fmt: skip
+    (*caller, *fault)
+    for number, fault in enumerate(FAULTS)
+    for caller in (CALLERS if THOROUGH else (CALLERS[number % len(CALLERS)],))
+]
 
 
 def name_of(case: Key) -> str:

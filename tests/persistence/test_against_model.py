@@ -1,7 +1,7 @@
 """Whatever several objects do to saved applications, in any order and colour, every store does what a model does.
 
 The model is dictionaries: what each application was after each step. `AGENTFLOW_FUZZ=10000` tries that many examples
-for each store instead of 15.
+for each store.
 """
 
 from __future__ import annotations
@@ -22,9 +22,10 @@ from agentflow import Application, ApplicationBuilder, State, action
 from agentflow.errors import ConflictError
 from agentflow.persistence import Persister
 from tests.drivers import AsyncDriver, BlockingDriver, Driver
+from tests.effort import tries
 
 FUZZ = settings(
-    max_examples=int(os.environ.get("AGENTFLOW_FUZZ", "15")),
+    max_examples=tries(4, thorough=15),
     stateful_step_count=30,
     deadline=None,
     report_multiple_bugs=False,

@@ -1,13 +1,12 @@
 """Law: only declared targets. Whatever a model writes, a decider chooses a declared target or nothing.
 
-The suite tries 2,000 replies, and `AGENTFLOW_FUZZ=100000` tries more: they come as litellm's own responses, without the
-HTTP exchange, which would take most of the time. Some of them come over HTTP too.
+`AGENTFLOW_FUZZ=100000` tries that many replies. Most come as litellm's own responses, without the HTTP exchange, which
+would take most of the time; some of them come over HTTP too.
 """
 
 from __future__ import annotations
 
 import json
-import os
 import random
 import unicodedata
 from collections import Counter
@@ -22,9 +21,10 @@ from agentflow.llm import allow_real_calls, backend, forbid_real_calls, real_cal
 from agentflow.select import Cascade, HumanDecider, LLMDecider, MemoryCache
 from agentflow.select.lab import evaluate
 from tests.drivers import Driver
+from tests.effort import tries
 from tests.select.providers import TARGETS, Colour, Provider, chat_body, chosen
 
-REPLIES = int(os.environ.get("AGENTFLOW_FUZZ", "2000"))
+REPLIES = tries(800, thorough=2_000)
 NAMES = tuple(target.name for target in TARGETS)
 LOOK_ALIKES = str.maketrans({"a": "\u0430", "s": "\u0455", "w": "\u0461", "r": "\u0433", "d": "\u0501", "i": "\u0456"})
 INJECTIONS = (
@@ -118,7 +118,7 @@ def test_over_http_too(colour: Colour, provider: Provider) -> None:
     dice = random.Random(22)
     provider.reply(lambda request: reply(dice))
     asked = deciders()
-    taken = Counter(taken_by(asked[number % 3], dice, colour) for number in range(100))
+    taken = Counter(taken_by(asked[number % 3], dice, colour) for number in range(tries(40, thorough=100)))
     assert {None, *NAMES} == taken.keys()
 
 

@@ -1,12 +1,11 @@
 """Requests that are sent twice, late, at once or in the wrong order: each step is taken once, and everybody is told.
 
-`AGENTFLOW_FUZZ=1000` sends that many posts late and twice instead of 120.
+`AGENTFLOW_FUZZ=1000` sends that many posts late and twice.
 """
 
 from __future__ import annotations
 
 import asyncio
-import os
 import random
 from collections import Counter
 from pathlib import Path
@@ -17,9 +16,10 @@ import pytest
 
 from agentflow import ApplicationBuilder, GraphBuilder, State, action
 from agentflow.persistence import InMemoryPersister, SQLitePersister
+from tests.effort import tries
 from tests.serving.clients import api_of, client_of, created
 
-POSTS = int(os.environ.get("AGENTFLOW_FUZZ", "120"))
+POSTS = tries(40, thorough=120)
 
 
 @action(reads=["total"], writes=["total"])

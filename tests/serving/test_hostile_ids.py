@@ -1,11 +1,10 @@
 """Whatever somebody takes for an id, the answer is that there is no such thing, and nothing but the store was touched.
 
-`AGENTFLOW_FUZZ=10000` tries that many ids instead of 1,000, each in an address and in a body.
+`AGENTFLOW_FUZZ=10000` tries that many ids, each in an address and in a body.
 """
 
 from __future__ import annotations
 
-import os
 import re
 import string
 import sys
@@ -18,10 +17,11 @@ from urllib.parse import unquote
 import pytest
 
 from agentflow.persistence import SQLitePersister
+from tests.effort import tries
 from tests.serving.clients import api_of, ask
 from tests.serving.hostile_ids import EVERY, hostile_ids, in_address
 
-SIZE = int(os.environ.get("AGENTFLOW_FUZZ", "1000"))
+SIZE = tries(200, thorough=1_000)
 #: What an id is, said once more.
 ID = re.compile(rf"(?!\.{{1,2}}\Z)[{string.ascii_letters}{string.digits}._-]{{1,128}}\Z")
 #: Each way to name an application: a method, the rest of the address, and a body.

@@ -1,6 +1,6 @@
 """The OpenAPI document says what the API does: whatever it allows is answered as it says, and nothing else is.
 
-`AGENTFLOW_FUZZ=500` tries that many requests for each operation instead of 8.
+`AGENTFLOW_FUZZ=500` tries that many requests for each operation.
 """
 
 from __future__ import annotations
@@ -26,11 +26,12 @@ from schemathesis.specs.openapi.checks import (
 from agentflow import ApplicationBuilder, GraphBuilder, State, action
 from agentflow.errors import BuildError
 from agentflow.integrations.pydantic import PydanticTypingSystem
+from tests.effort import tries
 from tests.serving.clients import GRAPH, TOKEN, api_of, client_of, created
 
 API = api_of(max_steps=50)
 SCHEMA = schemathesis.openapi.from_asgi("/openapi.json", API, headers={"host": "localhost"})
-COUNT = int(os.environ.get("AGENTFLOW_FUZZ", "8"))
+COUNT = tries(3, thorough=8)
 CHECKS = [
     not_a_server_error,
     status_code_conformance,

@@ -1,6 +1,6 @@
 """Random values come back as they went in; random JSON is read as a value that can be saved, or refused with its type.
 
-`AGENTFLOW_FUZZ=100000` tries that many of each instead of 50.
+`AGENTFLOW_FUZZ=100000` tries that many of each.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from hypothesis import strategies as some
 from agentflow.errors import CorruptRecord
 from agentflow.persistence.serde import Serde, builtin
 from agentflow.persistence.serde.objects import tag_of
+from tests.effort import tries
 
 from .kinds import TYPES, Chat, Draft, Frozen, Level, Message, Open, Point, Rights, Tone
 from .same import same
@@ -26,7 +27,7 @@ SERDE = Serde(TYPES)
 KEYED = Serde(TYPES, key=b"k" * 32)
 TAGS = [codec.tag for codec in (*builtin.CODECS, *builtin.PLAIN)] + [tag_of(cls) for cls in TYPES]
 FUZZ = settings(
-    max_examples=int(os.environ.get("AGENTFLOW_FUZZ", "50")),
+    max_examples=tries(15, thorough=50),
     deadline=None,
     derandomize="AGENTFLOW_FUZZ" not in os.environ,
     database=None,
