@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from agentflow.nursery import Ended, Stop
+from agentflow.nursery import Stop
 from agentflow.nursery.tasks import run_in_tasks
 
 
@@ -41,7 +41,7 @@ class Quick(Waiting):
         self.log.append(f"{index} ended")
 
 
-def goes_on(end: Ended) -> bool:
+def goes_on(position: int, value: Any, error: BaseException | None) -> bool:
     return False
 
 
@@ -85,7 +85,7 @@ class TestRunInTasks:
     def test_what_hearing_of_an_end_raises_ends_the_others(self) -> None:
         log: list[str] = []
 
-        def on_end(end: Ended) -> bool:
+        def on_end(position: int, value: Any, error: BaseException | None) -> bool:
             raise ZeroDivisionError
 
         with pytest.raises(ZeroDivisionError):

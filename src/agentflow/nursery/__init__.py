@@ -9,13 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from agentflow.nursery.flows import Cancelled, Emit, Ended, Job, OnEnd, Ready, Stop
+from agentflow.nursery.flows import Cancelled, Emit, Job, OnEnd, Ready, Stop
 from agentflow.runtime import BLOCKING, Runtime
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor
 
-__all__ = ["Cancelled", "Emit", "Ended", "Job", "OnEnd", "Ready", "Stop", "run_all"]
+__all__ = ["Cancelled", "Emit", "Job", "OnEnd", "Ready", "Stop", "run_all"]
 
 
 async def run_all(

@@ -31,7 +31,7 @@ def run_in_executor(jobs: Iterator[tuple[int, Job]], limit: int, on_end: OnEnd, 
                 return
             index, future = heard.get()
             running -= 1
-            if on_end(_ended(index, future)):
+            if on_end(*_ended(index, future)):
                 stop.asked = True
     except BaseException:
         stop.asked = True  # such as Ctrl-C in this thread: nobody is left behind
@@ -67,8 +67,8 @@ def _drive(index: int, job: Job, stop: Stop) -> Any:
 
 def _ended(index: int, future: Future[Any]) -> Ended:
     try:
-        return Ended(index, future.result())
+        return index, future.result(), None
     except FutureCancelled:
-        return Ended(index, error=Cancelled("it never started"))
+        return index, None, Cancelled("it never started")
     except BaseException as error:
-        return Ended(index, error=error)
+        return index, None, error

@@ -6,7 +6,7 @@ What must not live here: running anything.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Coroutine
-from typing import Any, Final, NamedTuple, Protocol
+from typing import Any, Final, Protocol
 
 
 class Job(Protocol):
@@ -30,12 +30,8 @@ class Cancelled(BaseException):
     """A flow was cancelled because its siblings had decided the matter."""
 
 
-class Ended(NamedTuple):
-    """How one flow ended: with a value, with an error, or (`Cancelled`) before its end."""
-
-    position: int
-    value: Any = None
-    error: BaseException | None = None
+#: How one flow ended: its position, and its value or its error, `Cancelled` if that was before its end.
+Ended = tuple[int, Any, BaseException | None]
 
 
 #: What a flow calls to hand an item to the reader of `Merged`; it waits until there is room.
@@ -44,8 +40,8 @@ Emit = Callable[[Any], Awaitable[None]]
 #: What is said of a flow that was cancelled.
 NOT_NEEDED: Final = "somebody had decided that it is not needed"
 
-#: Told of each end as it comes; answering True cancels every flow that has not ended.
-OnEnd = Callable[[Ended], bool]
+#: Told of each end as it comes, as the three parts of an `Ended`; answering True cancels every flow that goes on.
+OnEnd = Callable[[int, Any, BaseException | None], bool]
 
 
 class Stop:

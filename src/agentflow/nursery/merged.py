@@ -18,6 +18,10 @@ from agentflow.nursery.threads import run_in_threads
 _OVER: Final = object()
 
 
+def _goes_on(position: int, value: Any, error: BaseException | None) -> bool:
+    return False
+
+
 class Merged:
     """What several flows emit, in the order it comes; no flow is more than one item ahead of the reader.
 
@@ -38,7 +42,7 @@ class Merged:
 
         def work() -> None:
             try:
-                run_in_threads(enumerate(self._make_jobs(emit)), self._limit, lambda end: False, self.stop)
+                run_in_threads(enumerate(self._make_jobs(emit)), self._limit, _goes_on, self.stop)
             finally:
                 items.put(_OVER)
 
@@ -61,7 +65,7 @@ class Merged:
 
         async def work() -> None:
             try:
-                await run_in_tasks(enumerate(self._make_jobs(items.put)), self._limit, lambda end: False, self.stop)
+                await run_in_tasks(enumerate(self._make_jobs(items.put)), self._limit, _goes_on, self.stop)
             finally:
                 await items.put(_OVER)
 

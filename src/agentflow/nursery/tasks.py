@@ -11,7 +11,7 @@ import itertools
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from agentflow.nursery.flows import NOT_NEEDED, Cancelled, Ended, Job, OnEnd, Stop
+from agentflow.nursery.flows import NOT_NEEDED, Cancelled, Job, OnEnd, Stop
 
 
 async def run_in_tasks(jobs: Iterator[tuple[int, Job]], limit: int, on_end: OnEnd, stop: Stop) -> None:
@@ -31,12 +31,12 @@ async def run_in_tasks(jobs: Iterator[tuple[int, Job]], limit: int, on_end: OnEn
             while not stop.asked:
                 stop.tasks[index] = current
                 try:
-                    end = Ended(index, await job.flow(index, stop))
+                    value, failure = await job.flow(index, stop), None
                 except BaseException as error:
-                    end = Ended(index, None, Cancelled(NOT_NEEDED) if current.cancelling() else error)
+                    value, failure = None, Cancelled(NOT_NEEDED) if current.cancelling() else error
                 del stop.tasks[index]
                 cancelled = current.cancelling() and _cancelled_for_good(current, index, stop)
-                if not broken and on_end(end):
+                if not broken and on_end(index, value, failure):
                     stop_all()
                 if cancelled or (following := next(jobs, None)) is None:
                     return

@@ -38,7 +38,7 @@ def run_in_threads(
             except IndexError:
                 break
             end = context.copy().run(_driven, index, job, stop)
-            waits = hear_each or end.error is not None
+            waits = hear_each or end[2] is not None
             ends.put((end, heard if waits else None))
             if waits:
                 heard.acquire()
@@ -65,7 +65,7 @@ def _hear(ends: _Ends, running: int, on_end: OnEnd, stop: Stop) -> None:
             running -= 1
             continue
         end, heard = told
-        if on_end(end):
+        if on_end(*end):
             stop.asked = True
         if heard is not None:
             heard.release()
@@ -73,6 +73,6 @@ def _hear(ends: _Ends, running: int, on_end: OnEnd, stop: Stop) -> None:
 
 def _driven(index: int, job: Job, stop: Stop) -> Ended:
     try:
-        return Ended(index, run_blocking(job.flow(index, stop)))
+        return index, run_blocking(job.flow(index, stop)), None
     except BaseException as error:
-        return Ended(index, None, error)
+        return index, None, error

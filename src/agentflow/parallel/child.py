@@ -147,7 +147,9 @@ class Child(StandIn):
         try:
             given = view(task.state, contract.scope)
             if contract.direct is not None and family.runtime is ASYNC:
-                _, returned = contract.action.outcome_of(await contract.direct(given))
+                returned = await contract.direct(given)
+                if returned.__class__ is not State:
+                    _, returned = contract.action.outcome_of(returned)
             else:
                 bound = {} if contract.takes_nothing else rules.bind(contract, inputs, self.now)
                 _, returned = await contract.action.perform(family.runtime, given, bound)
@@ -157,7 +159,7 @@ class Child(StandIn):
             raise
         finally:
             CURRENT_STEP.set(family.step)  # a token to reset it with would be one thing more to keep for each
-        self._seconds = self.duration
+        self._seconds = time.perf_counter() - self.started
         reach("after-child")
 
     async def _run_whole(self, index: int, stop: Stop) -> Outcome:

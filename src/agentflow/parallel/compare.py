@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Unpack
 
 from agentflow.errors import BuildError, ProviderError, RunError
 from agentflow.llm import Options, acomplete, astructured, complete, structured
-from agentflow.nursery import Ended, Stop, run_all
+from agentflow.nursery import Stop, run_all
 from agentflow.parallel.comparison import Cell, Comparison, Verdict
 from agentflow.parallel.running import MAX_CONCURRENCY
 from agentflow.runtime import ASYNC, BLOCKING, Runtime, run_blocking
@@ -110,12 +110,12 @@ class _Asking:
         found: dict[int, Any] = {}
         failed: list[BaseException] = []
 
-        def on_end(end: Ended) -> bool:
-            if end.error is not None:
-                failed.append(end.error)
+        def on_end(position: int, value: Any, error: BaseException | None) -> bool:
+            if error is not None:
+                failed.append(error)
                 return True
-            found[end.position] = end.value
-            tell(end.position, end.value)
+            found[position] = value
+            tell(position, value)
             return False
 
         await run_all(self.runtime, jobs, self.max_concurrency, on_end, Stop(), hear_each=True)

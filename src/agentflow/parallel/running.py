@@ -11,7 +11,7 @@ from typing import Any
 
 from agentflow.context import ApplicationContext
 from agentflow.errors import BuildError
-from agentflow.nursery import Cancelled, Ended, Stop, run_all
+from agentflow.nursery import Cancelled, Stop, run_all
 from agentflow.parallel.child import Child
 from agentflow.parallel.executors import ExecutorOrFactory, opened
 from agentflow.parallel.family import Family
@@ -82,16 +82,17 @@ async def _run_rest(children: Sequence[Child], ended: list[Outcome], plan: Plan,
     failure: list[BaseException] = []
     told = plan.stop is not None or plan.progress is not None
 
-    def on_end(end: Ended) -> bool:
-        child = ahead[end.position]
-        child.end(end.value, end.error)
+    def on_end(position: int, value: Any, error: BaseException | None) -> bool:
+        child = ahead[position]
+        child.end(value, error)
         if told:
             ended.append(child.result)
         if plan.progress is not None:
             plan.progress(child.result, len(children))
         if child.failure is not None and _is_fatal(child.failure, plan):
             failure.append(child.failure)
-        return bool(failure) or (plan.stop is not None and plan.stop(ended))
+            return True
+        return plan.stop is not None and plan.stop(ended)
 
     given = plan.executor if plan.executor is not None else family.executor_factory
     with opened(given if family.runtime is BLOCKING else None) as executor:

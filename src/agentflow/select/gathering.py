@@ -9,7 +9,7 @@ from collections.abc import Callable, Coroutine, Iterable
 from typing import Any, Generic, TypeVar
 
 from agentflow.errors import BuildError
-from agentflow.nursery import Ended, Stop, run_all
+from agentflow.nursery import Stop, run_all
 from agentflow.runtime import Runtime
 
 T = TypeVar("T")
@@ -46,11 +46,11 @@ async def gather(
     results: dict[int, T] = {}
     failures: list[BaseException] = []
 
-    def on_end(end: Ended) -> bool:
-        if end.error is not None:
-            failures.append(end.error)
+    def on_end(position: int, value: T, error: BaseException | None) -> bool:
+        if error is not None:
+            failures.append(error)
             return True
-        results[end.position] = end.value
+        results[position] = value
         if on_done is not None:
             on_done()
         return False
