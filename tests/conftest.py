@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import gc
-import importlib
 import os
 import socket
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from typing import Any
 
 import hypothesis
@@ -23,6 +22,7 @@ os.environ.update(  # before anything imports litellm, which reads these once
     GEMINI_API_KEY="sk-test",
 )
 
+from tests import measuring
 from tests.drivers import drive
 from tests.effort import THOROUGH
 
@@ -35,25 +35,25 @@ hypothesis.settings.register_profile(
 hypothesis.settings.load_profile("agentflow")
 
 
-#: Of the packages that agentflow and its tests use, those that take long to load.
-LARGE = ("litellm", "instructor", "fastapi", "distributed", "playwright.sync_api")
-
-
 def pytest_configure(config: pytest.Config) -> None:
     """Measure the coverage of the tests' own process only, which is a worker of pytest-xdist when there are any.
 
     What a test starts is to be as its user starts it: without modules that coverage loaded, and not at half the speed.
     """
     if config.getoption("numprocesses", None):
-        if "coverage" in sys.modules and (measuring := sys.modules["coverage"].Coverage.current()):
-            measuring.stop()  # only the workers run tests
+        measuring.stop_measuring()
         return
     os.environ.pop("COVERAGE_PROCESS_CONFIG", None)
-    if measure := sys.gettrace():
-        sys.settrace(None)
-        for name in LARGE:  # twice as fast as when a test loads them
-            importlib.import_module(name)
-        sys.settrace(measure)
+    measuring.load_all()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    """Run some tests without measuring them."""
+    if not measuring.is_unmeasured(item.nodeid):
+        return (yield)
+    with measuring.unmeasured():
+        return (yield)
 
 
 def pytest_collection_finish() -> None:

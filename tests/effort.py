@@ -6,12 +6,8 @@
 from __future__ import annotations
 
 import os
-import sys
 
 THOROUGH = "AGENTFLOW_THOROUGH" in os.environ
-
-#: Lines are traced, which makes a pure computation some three times slower.
-MEASURED = sys.gettrace() is not None
 
 
 def tries(quick: int, thorough: int) -> int:

@@ -8,10 +8,9 @@ from hypothesis import strategies as st
 
 from agentflow.errors import AgentflowError
 from agentflow.expressions import compile_expression
-from tests.effort import MEASURED, tries
+from tests.effort import tries
 
-#: Fewer when coverage is measured; CI also runs the suite without.
-EXAMPLES = tries(50, thorough=200 if MEASURED else 1_000)
+EXAMPLES = tries(50, thorough=1_000)
 
 _FUNCTIONS = {"len": len, "min": min, "max": max, "abs": abs, "any": any, "all": all, "sum": sum}
 _SCALARS = (

@@ -19,13 +19,13 @@ import pytest
 
 from agentflow.errors import AgentflowError
 from agentflow.expressions import compile_expression, render_template
-from tests.effort import MEASURED, tries
+from tests.effort import tries
 
 from .hostile import BOMBS, ESCAPES, generated
 from .traps import trapped_state, watching
 
-COUNT = tries(1_500, thorough=5_000 if MEASURED else 20_000)
-SECONDS = 0.2 if MEASURED else 0.05  # what measuring the coverage adds is not theirs
+COUNT = tries(1_500, thorough=20_000)
+SECONDS = 0.05
 BYTES = 10_000_000
 
 _TEMPLATES = [

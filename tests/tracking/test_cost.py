@@ -30,8 +30,8 @@ def talking(tracker: LocalTracker, messages: int) -> Any:
 
 
 def calls(work: Callable[[], Any]) -> int:
-    """How many Python functions are entered, in the cheapest of a few times: a step may find the writer asleep."""
-    return min(calls_once(work) for _ in range(5))
+    """How many Python functions are entered, in the cheapest of many times: a step may find the writer asleep."""
+    return min(calls_once(work) for _ in range(50))
 
 
 def calls_once(work: Callable[[], Any]) -> int:
