@@ -26,7 +26,7 @@ async def run_in_tasks(jobs: Iterator[tuple[int, Job]], limit: int, on_end: OnEn
             worker.cancel()
 
     async def work(index: int, job: Job) -> None:
-        current: Any = asyncio.current_task()
+        current: Any = workers[index] if index < len(workers) else asyncio.current_task()  # as its loop starts eagerly
         try:
             while not stop.asked:
                 stop.tasks[index] = current

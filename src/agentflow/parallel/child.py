@@ -23,10 +23,10 @@ from agentflow.parallel.adapting import NO_INPUTS
 from agentflow.parallel.family import OF_NO_OTHER, ChildContext, Family
 from agentflow.parallel.outcomes import Outcome
 from agentflow.parallel.portable import Parcel, Returned, explained, run_parcel
-from agentflow.parallel.saved import came_back, journal_for, save_returned, was_finished
+from agentflow.parallel.saved import came_back, journal_for, taken_back, was_finished
 from agentflow.parallel.tasks import RunnableGraph, SubGraphTask
 from agentflow.persistence.failpoints import reach
-from agentflow.runtime import ASYNC, BLOCKING, CURRENT_STEP, Runtime, StandIn, run_blocking
+from agentflow.runtime import ASYNC, BLOCKING, CURRENT_STEP, Runtime, StandIn
 from agentflow.state import State, settle, view
 from agentflow.usage import NOTHING, Usage, total
 
@@ -42,6 +42,7 @@ class Child(StandIn):
     __slots__ = (
         "_app_id",
         "_context",
+        "_given",
         "_machine",
         "_outcome",
         "_seconds",
@@ -60,6 +61,7 @@ class Child(StandIn):
         self.started: float = 0.0
         self.state: State[Any] | None = None
         self.failure: BaseException | None = None
+        self._given: State[Any] | None = None  # what its action was given, if it is awaited itself
         self._seconds: float | None = None
         self._outcome: Outcome | None = None
         self._app_id: str | None = task.application_id
@@ -110,11 +112,12 @@ class Child(StandIn):
             self._outcome = self.outcome()
         return self._outcome
 
-    def flow(self, index: int, stop: Stop) -> Coroutine[Any, Any, Outcome | None]:
-        """What runs the child to its end.
+    def flow(self, index: int, stop: Stop) -> Coroutine[Any, Any, Any]:
+        """What runs the child to its end; `end` is told what it came to.
 
         What is done before its action waits for the first time is done by all children before the last of them starts,
-        so a single action that nobody saves or hears of starts with next to nothing.
+        so a single action that nobody saves or hears of starts with next to nothing; if it is an async function, with
+        no coroutine around it.
 
         Raises:
             ActionTimeoutError: It took too long.
@@ -124,7 +127,13 @@ class Child(StandIn):
         contract = self.task.runnable.only
         if contract is None or contract.options is not PLAIN or not self.family.is_unseen(self.task):
             return self._run_whole(index, stop)
-        return self._run_alone(contract, index, stop)
+        if contract.direct is None or self.family.runtime is not ASYNC or self.task.inputs:
+            return self._run_alone(contract, index, stop)
+        if self.family.meter is not None:
+            self.family.meter.check()
+        CURRENT_STEP.set(self)
+        self._given = view(self.task.state, contract.scope)
+        return contract.direct(self._given)  # type: ignore[no-any-return]  # a coroutine, because it is async
 
     @property
     def now(self) -> ApplicationContext:
@@ -146,19 +155,14 @@ class Child(StandIn):
         CURRENT_STEP.set(self)
         try:
             given = view(task.state, contract.scope)
-            if contract.direct is not None and family.runtime is ASYNC:
-                returned = await contract.direct(given)
-                if returned.__class__ is not State:
-                    _, returned = contract.action.outcome_of(returned)
-            else:
-                bound = {} if contract.takes_nothing else rules.bind(contract, inputs, self.now)
-                _, returned = await contract.action.perform(family.runtime, given, bound)
+            bound = {} if contract.takes_nothing else rules.bind(contract, inputs, self.now)
+            _, returned = await contract.action.perform(family.runtime, given, bound)
             self.state = settle(returned, given, task.state)
         except BaseException as error:
             say_where(error, contract, self.now)
             raise
         finally:
-            CURRENT_STEP.set(family.step)  # a token to reset it with would be one thing more to keep for each
+            CURRENT_STEP.set(family.step)
         self._seconds = time.perf_counter() - self.started
         reach("after-child")
 
@@ -212,10 +216,15 @@ class Child(StandIn):
         state = None if error is not None else self.state if machine is None else machine.state
         return Outcome(self.key, self.app_id, state, error, self.usage, self.duration, cancelled)
 
-    def end(self, outcome: Outcome | Returned | None, error: BaseException | None) -> None:
-        """Note how it ended, with what it came to or with an error."""
-        if isinstance(outcome, Returned):
-            outcome, error = self._saved(outcome)
+    def end(self, value: Any, error: BaseException | None) -> None:
+        """Note how it ended, with what its flow came to or with an error."""
+        outcome: Outcome | None = None
+        if self._given is not None:
+            error = self._settled(value, error)
+        elif isinstance(value, Returned):
+            outcome, error = taken_back(self._machine, value)
+        else:
+            outcome = value
         if error is None:
             if outcome is not None:
                 self._outcome, self.state, self._machine = outcome, outcome.state, None
@@ -230,15 +239,24 @@ class Child(StandIn):
             if usage is not NOTHING:
                 self.family.context.include_usage(usage)
 
-    def _saved(self, returned: Returned) -> tuple[Outcome | None, BaseException | None]:
-        """How a child ended that ran elsewhere, once it is saved here; one that cannot be saved has failed."""
-        machine = self._machine
-        if machine is not None and machine.journal is not None:
+    def _settled(self, returned: Any, error: BaseException | None) -> BaseException | None:
+        """What comes after an async function that was awaited itself, as at the end of `_run_alone`: its error."""
+        CURRENT_STEP.set(self.family.step)  # a token to reset it with would be one thing more to keep for each
+        contract: Any = self.runnable.only
+        given: Any = self._given
+        if error is None:
             try:
-                run_blocking(save_returned(machine, returned))
-            except Exception as error:
-                return None, error
-        return returned.outcome, None
+                if returned.__class__ is not State:
+                    _, returned = contract.action.outcome_of(returned)
+                self.state = settle(returned, given, self.task.state)
+            except Exception as failed:
+                error = failed
+        self._seconds = time.perf_counter() - self.started
+        if error is None:
+            reach("after-child")
+        elif not isinstance(error, Cancelled):
+            say_where(error, contract, self.now)
+        return error
 
     def was_kept(self) -> bool:
         """Whether it finished in an earlier try of this step, started from the very same values; that is its result."""

@@ -31,7 +31,7 @@ from agentflow.parallel.tasks import RunnableGraph, SubGraphTask
 from agentflow.persistence.failpoints import reach
 from agentflow.runtime import Runtime, current_step
 from agentflow.signatures import names
-from agentflow.state import Scope, State, child_view
+from agentflow.state import Scope, State, child_view, independent
 
 
 class TaskBasedParallelAction(Action):
@@ -210,7 +210,9 @@ class MapActionsAndStates(TaskBasedParallelAction):
         owner = f"states() of '{self.name}'"
 
         def started(given: Any) -> tuple[State[Any], Mapping[str, Any]]:
-            child_state, own = (given, NO_INPUTS) if given.__class__ is State else with_inputs(given)
+            if given.__class__ is State:
+                return independent(given), NO_INPUTS
+            child_state, own = with_inputs(given)
             return first_state(child_state, owner), own  # the state that was yielded, and its history, can go at once
 
         starts = await gathered(runtime, self.states(**wanted(self.states, **offered)), started)

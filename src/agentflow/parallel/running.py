@@ -72,7 +72,7 @@ async def run_children(
     if len(kept) < len(children) and not (plan.stop is not None and plan.stop(ended)):
         await _run_rest(children, ended, plan, family)
     for child in children:
-        if not child.is_over:
+        if child.state is None and not child.is_over:
             child.end(None, Cancelled("it was not needed any more"))
     return children
 

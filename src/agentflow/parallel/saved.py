@@ -15,6 +15,7 @@ from agentflow.select.selector import END
 from agentflow.state import difference
 
 if TYPE_CHECKING:
+    from agentflow.parallel.outcomes import Outcome
     from agentflow.parallel.portable import Returned
     from agentflow.parallel.tasks import SubGraphTask
 
@@ -96,7 +97,17 @@ def came_back(machine: Machine, halts: Halts) -> bool:
     return True
 
 
-async def save_returned(machine: Machine, returned: Returned) -> None:
+def taken_back(machine: Machine | None, returned: Returned) -> tuple[Outcome | None, BaseException | None]:
+    """How a child ended that ran elsewhere, once it is saved here; one that cannot be saved has failed."""
+    if machine is not None and machine.journal is not None:
+        try:
+            run_blocking(_save_returned(machine, returned))
+        except Exception as error:
+            return None, error
+    return returned.outcome, None
+
+
+async def _save_returned(machine: Machine, returned: Returned) -> None:
     """Save what came back of a child as one step, that of its last action."""
     outcome, journal = returned.outcome, machine.journal
     assert outcome.state is not None

@@ -96,11 +96,7 @@ class Subgraph(Action):
         task = SubGraphTask(self.runnable, inputs, start, tracker=self._tracker, key=self.name)
         child = Child(task, 0, Family(context, runtime))
         if not child.was_kept():
-            try:
-                child.end(await child.flow(0, Stop()), None)
-            except BaseException:
-                context.include_usage(child.usage)  # of the calls that were made
-                raise
+            await _run(child)
         assert child.state is not None
         results = {key: child.state[own] for key, own in self.given.items()}
         return results, state.update(**results)
@@ -116,6 +112,17 @@ class Subgraph(Action):
 
     def _entry(self) -> tuple[Callable[..., Any], int]:
         return _nothing, 0
+
+
+async def _run(child: Child) -> None:
+    try:
+        value = await child.flow(0, Stop())
+    except BaseException as error:
+        child.end(None, error)
+        raise
+    child.end(value, None)
+    if child.failure is not None:
+        raise child.failure
 
 
 def _mapping(given: Mapping[str, str] | Sequence[str]) -> dict[str, str]:
