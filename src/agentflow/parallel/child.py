@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Collection, Coroutine, Mapping
 from typing import Any
 
-from agentflow.actions import PLAIN, Contract
+from agentflow.actions import Contract
 from agentflow.context import ApplicationContext
 from agentflow.engine import rules
 from agentflow.engine.created import tell_created
@@ -124,15 +124,16 @@ class Child(StandIn):
         """
         self.started = time.perf_counter()
         reach("before-child")
-        contract = self.task.runnable.only
-        if contract is None or contract.options is not PLAIN or not self.family.is_unseen(self.task):
+        family, task = self.family, self.task
+        contract = task.runnable.only
+        if contract is None or not family.is_unseen(task):
             return self._run_whole(index, stop)
-        if contract.direct is None or self.family.runtime is not ASYNC or self.task.inputs:
+        if contract.direct is None or family.runtime is not ASYNC or task.inputs:
             return self._run_alone(contract, index, stop)
-        if self.family.meter is not None:
-            self.family.meter.check()
+        if family.meter is not None:
+            family.meter.check()
         CURRENT_STEP.set(self)
-        self._given = view(self.task.state, contract.scope)
+        self._given = view(task.state, contract.scope)
         return contract.direct(self._given)  # type: ignore[no-any-return]  # a coroutine, because it is async
 
     @property

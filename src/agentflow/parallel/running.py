@@ -70,15 +70,15 @@ async def run_children(
     kept = [child for child in children if child.was_kept()] if context.finished else []
     ended = [child.result for child in kept]
     if len(kept) < len(children) and not (plan.stop is not None and plan.stop(ended)):
-        await _run_rest(children, ended, plan, family)
+        ahead = [child for child in children if not child.is_over] if kept else children
+        await _run_rest(ahead, len(children), ended, plan, family)
     for child in children:
         if child.state is None and not child.is_over:
             child.end(None, Cancelled("it was not needed any more"))
     return children
 
 
-async def _run_rest(children: Sequence[Child], ended: list[Outcome], plan: Plan, family: Family) -> None:
-    ahead = [child for child in children if not child.is_over]
+async def _run_rest(ahead: Sequence[Child], count: int, ended: list[Outcome], plan: Plan, family: Family) -> None:
     failure: list[BaseException] = []
     told = plan.stop is not None or plan.progress is not None
 
@@ -88,7 +88,7 @@ async def _run_rest(children: Sequence[Child], ended: list[Outcome], plan: Plan,
         if told:
             ended.append(child.result)
         if plan.progress is not None:
-            plan.progress(child.result, len(children))
+            plan.progress(child.result, count)
         if child.failure is not None and _is_fatal(child.failure, plan):
             failure.append(child.failure)
             return True

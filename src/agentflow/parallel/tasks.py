@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from agentflow.actions import Action, Contract
+from agentflow.actions import PLAIN, Action, Contract
 from agentflow.engine.rules import Halts, halts
 from agentflow.errors import BuildError, UnknownNameError, did_you_mean
 from agentflow.graph import Graph, as_action
@@ -63,9 +63,10 @@ class RunnableGraph:
 
     @functools.cached_property
     def only(self) -> Contract | None:
-        """The contract of its action, if it is a graph of a single one with nothing after it."""
+        """The contract of its action, if it is a graph of a single plain one with nothing after it."""
         contract = self.graph.contracts.get(self.entrypoint)
-        return None if len(self.graph.contracts) > 1 or self.graph.choices else contract
+        alone = len(self.graph.contracts) == 1 and not self.graph.choices
+        return contract if alone and contract is not None and contract.options is PLAIN else None
 
     @property
     def name(self) -> str:
