@@ -56,9 +56,13 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object
         return (yield)
 
 
+gc.disable()  # nothing that is loaded is garbage
+
+
 def pytest_collection_finish() -> None:
     """What is there now stays: no collection has to look through it again, which takes half a second of each."""
     gc.freeze()
+    gc.enable()
 
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1", "", None)

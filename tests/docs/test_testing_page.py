@@ -14,7 +14,12 @@ from agentflow.testing.conformance import PersisterSuite, SelectorSuite
 #: What is first loaded inside of a run would be unloaded after it.
 LOADED = (branches, conformance, forcing, paths, recording)
 PAGE = (Path(__file__).parents[2] / "docs" / "testing.md").read_text(encoding="utf-8")
-QUIET = "[pytest]\nfilterwarnings = ignore\nasyncio_default_fixture_loop_scope = function\n"
+QUIET = """
+[pytest]
+filterwarnings = ignore
+asyncio_default_fixture_loop_scope = function
+addopts = --disable-plugin-autoload -p pytest_asyncio.plugin -p agentflow.testing.plugin
+"""
 pytest_plugins = ["pytester"]
 
 

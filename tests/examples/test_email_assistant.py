@@ -155,7 +155,9 @@ class Terminal:
         while text not in self.shown:
             ready, _, _ = select.select([self._master], [], [], max(0, deadline - time.monotonic()))
             assert ready, f"{text!r} was not shown; shown was:\n{self.shown}"
-            self.shown += self._read()
+            chunk = self._read()
+            assert chunk, f"it ended before {text!r} was shown; shown was:\n{self.shown}"
+            self.shown += chunk
 
     def type(self, text: str) -> None:
         self.shown = ""
@@ -182,6 +184,7 @@ class Terminal:
             return ""
 
 
+@pytest.mark.slow
 def test_a_person_at_a_terminal_talks_to_it() -> None:
     terminal = Terminal()
     terminal.until("Paste the email")

@@ -33,6 +33,7 @@ def test_importing_the_layer_loads_no_third_party_library() -> None:
     assert "[]" == run(code)
 
 
+@pytest.mark.slow
 def test_loading_litellm_reaches_for_no_network_and_reads_no_env_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

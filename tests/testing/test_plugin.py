@@ -13,7 +13,12 @@ from tests.llm.faulty_server import FaultyServer
 LOADED = (httpx, branches, recording)
 pytest_plugins = ["pytester"]
 
-QUIET = "[pytest]\nfilterwarnings = ignore\nasyncio_default_fixture_loop_scope = function\n"
+QUIET = """
+[pytest]
+filterwarnings = ignore
+asyncio_default_fixture_loop_scope = function
+addopts = --disable-plugin-autoload -p pytest_asyncio.plugin -p agentflow.testing.plugin
+"""
 
 
 @pytest.fixture
@@ -64,9 +69,11 @@ def test_a_provider_is_lent_and_real_calls_are_refused(loaded_client: None, run:
 
 
 def test_a_run_that_uses_no_fixture_loads_no_client(run: pytest.Pytester) -> None:
+    run.makeini("[pytest]")  # pytest finds the plugin by itself
     run.makepyfile("""
         import sys
-        def test_it():
+        def test_it(request):
+            assert request.config.pluginmanager.has_plugin("agentflow")
             assert {"litellm", "instructor"}.isdisjoint(sys.modules)
     """)
     run.runpytest_subprocess().assert_outcomes(passed=1)
