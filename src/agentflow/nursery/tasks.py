@@ -47,8 +47,8 @@ async def run_in_tasks(jobs: Iterator[tuple[int, Job]], limit: int, on_end: OnEn
 
     start = asyncio.get_running_loop().create_task
     try:
-        for first in itertools.islice(jobs, limit):
-            workers.append(start(work(*first), name="agentflow-flow"))  # else the loop makes up a name for each
+        for index, job in itertools.islice(jobs, limit):
+            workers.append(start(work(index, job), name="agentflow-flow"))  # else the loop makes up a name for each
         await _all_ended(workers)
     except BaseException:  # such as a cancellation from outside: nobody is left behind
         await _cancel(workers)
