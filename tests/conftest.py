@@ -28,6 +28,8 @@ from tests.effort import THOROUGH
 
 __all__ = ["drive"]
 
+Hook = Generator[None, object, object]
+
 # No deadlines: they fail on a busy machine. Where a failure blocks somebody else's change, it can be repeated.
 hypothesis.settings.register_profile(
     "agentflow", deadline=None, derandomize="CI" in os.environ, max_examples=100 if THOROUGH else 20
@@ -41,18 +43,42 @@ def pytest_configure(config: pytest.Config) -> None:
     What a test starts is to be as its user starts it: without modules that coverage loaded, and not at half the speed.
     """
     if config.getoption("numprocesses", None):
-        measuring.stop_measuring()
+        measuring.stop()
         return
     os.environ.pop("COVERAGE_PROCESS_CONFIG", None)
-    measuring.load_all()
+    measuring.start()
+
+
+# Measured is what fixtures and tests do, and not what pytest does for them.
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
-    """Run some tests without measuring them."""
-    if not measuring.is_unmeasured(item.nodeid):
+def pytest_collection() -> Hook:
+    with measuring.measured(False):
         return (yield)
-    with measuring.unmeasured():
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Hook:
+    with measuring.measured(False):
+        return (yield)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_fixture_setup(request: pytest.FixtureRequest) -> Hook:
+    with measuring.measured(measuring.is_measured(request.node.nodeid)):
+        return (yield)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Hook:
+    with measuring.measured(measuring.is_measured(pyfuncitem.nodeid)):
+        return (yield)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown(item: pytest.Item) -> Hook:
+    with measuring.measured(measuring.is_measured(item.nodeid)):
         return (yield)
 
 

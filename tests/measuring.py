@@ -11,6 +11,8 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
 
 import agentflow
 
@@ -43,38 +45,66 @@ UNMEASURED = (
 STORED = "persistence/test_saved_runs.py"
 
 
-def is_unmeasured(nodeid: str) -> bool:
-    """Whether a test runs without being measured."""
+def is_measured(nodeid: str) -> bool:
+    """Whether a test is measured."""
     name = nodeid.removeprefix("tests/")
-    return name.startswith(UNMEASURED) or (name.startswith(STORED) and name.endswith(("postgresql]", "redis]")))
+    return not name.startswith(UNMEASURED) and not (
+        name.startswith(STORED) and name.endswith(("postgresql]", "redis]"))
+    )
+
+
+@dataclass(frozen=True)
+class Tracers:
+    """What is called for each line, in this thread and in those that are started."""
+
+    here: Any
+    in_threads: Any
+
+    @classmethod
+    def now(cls) -> Tracers:
+        return cls(sys.gettrace(), threading.gettrace())
+
+    def set(self) -> None:
+        sys.settrace(self.here)
+        threading.settrace(self.in_threads)
+
+
+_none = _measuring = Tracers(None, None)
 
 
 @contextmanager
-def unmeasured() -> Iterator[None]:
-    """Switch measuring off in this thread and in those that are started meanwhile."""
-    here, in_threads = sys.gettrace(), threading.gettrace()
-    sys.settrace(None)
-    threading.settrace(None)  # type: ignore[arg-type]
+def measured(wanted: bool) -> Iterator[None]:
+    """Switch measuring on or off for a while, if coverage is measured at all."""
+    if _measuring is _none:
+        yield
+        return
+    before = Tracers.now()
+    (_measuring if wanted else _none).set()
     try:
         yield
     finally:
-        threading.settrace(in_threads)  # type: ignore[arg-type]
-        sys.settrace(here)
+        before.set()
 
 
-def stop_measuring() -> None:
+def stop() -> None:
     """For a process that only hands out tests."""
-    if "coverage" in sys.modules and (measuring := sys.modules["coverage"].Coverage.current()):
-        measuring.stop()
+    if (coverage := _running()) is not None:
+        coverage.stop()
 
 
-def load_all() -> None:
-    """Where coverage is measured: load what is large without it, and agentflow with it, whichever test comes first."""
-    if sys.gettrace() is None:
+def start() -> None:
+    """For a process that runs tests: load what is large, and all of agentflow, whichever test comes first."""
+    global _measuring
+    if _running() is None:
         return
-    with unmeasured():
+    _measuring = Tracers.now()
+    with measured(False):
         for name in LARGE:
             importlib.import_module(name)
     for module in pkgutil.walk_packages(agentflow.__path__, "agentflow."):
         if module.name != "agentflow.__main__":
             importlib.import_module(module.name)
+
+
+def _running() -> Any:
+    return sys.modules["coverage"].Coverage.current() if "coverage" in sys.modules else None
