@@ -8,6 +8,7 @@ import pytest
 
 from agentflow import ApplicationBuilder, Select, State, action
 from agentflow.persistence import InMemoryPersister, Key
+from agentflow.select.selector import Decision
 from tests.drivers import Driver
 
 
@@ -57,7 +58,7 @@ def chosen(state: State) -> str:
 ENDS: dict[str, tuple[str, dict[str, Any], list[str], str]] = {
     "a single step": ("step", {}, ["claim", "commit"], "ready"),
     "a halt after it": ("run", {"halt_after": "double"}, ["claim", "commit", "commit"], "halted"),
-    "a halt before all that can follow": ("run", {"halt_before": "double"}, ["claim", "commit"], "halted"),
+    "a halt before what is certain to follow": ("run", {"halt_before": "double"}, ["claim", "commit"], "halted"),
     "nothing that follows": ("run", {}, ["claim", "commit", "commit", "commit", "release"], "finished"),
     "a condition": ("run", {"halt_when": lambda _: True}, ["claim", "commit", "release"], "halted"),
     "a condition, before the same halt": (
@@ -117,3 +118,24 @@ def test_another_may_go_on_while_the_last_step_is_still_told_of(drive: Driver) -
     loaded = persister.load(None, "a")
     assert loaded is not None
     assert (2, 1) == (loaded["state"]["n"], loaded["sequence_id"])
+
+
+def test_what_is_certain_to_follow_is_chosen_once_however_many_go_on(drive: Driver) -> None:
+    told: list[str] = []
+
+    class Told:
+        def post_decide(self, *, decision: Decision, **_: Any) -> None:
+            told.append(decision.target)
+
+    persister = InMemoryPersister()
+    made = ApplicationBuilder().with_actions(count, double, last).with_identifiers(app_id="a").with_hooks(Told())
+    made.with_transitions(("count", "double"), ("double", "last")).with_state_persister(persister)
+    made.initialize_from(persister, default_state={"n": 1}, default_entrypoint="count")
+    drive.run(drive.build(made), halt_before="double")
+    again = drive.build(made)
+    assert "double" == drive.next_action(again).name
+    drive.run(again, halt_after="double")
+    assert (["double"], [["double"]]) == (
+        told,
+        [[each.target for each in record.decisions] for record in persister.history("a")[-1:]],
+    )

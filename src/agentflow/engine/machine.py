@@ -43,6 +43,9 @@ class Status(StrEnum):
 
 READY: Final = Status.ready
 
+#: How an application stands when its run has ended, and the choice that is certain to come next, if one is.
+Ending = tuple[str, Decision | None]
+
 
 class Machine:
     """The position of one application, and what moves it.
@@ -54,8 +57,8 @@ class Machine:
         picked: What the person said, until the next run takes it.
         intent: The action that may run once only and has been begun, until it is committed.
         journal: What saves the application; None when nobody does.
-        until: From a step, and the state after it, how the application stands then if the run ends with it; None from
-            one that it goes on after, and when that is not known. None while there is no run, or nobody to ask.
+        until: Whether the run ends with the action of a name, and how the application stands then; None from one that
+            it goes on after, and when that is not known. None while there is no run, or nobody to ask.
     """
 
     __slots__ = (
@@ -97,7 +100,7 @@ class Machine:
         self.picked: Decision | None = None
         self.intent: str | None = None
         self.journal: Any = None
-        self.until: Callable[[str, State[Any]], str | None] | None = None
+        self.until: Callable[[str], Ending | None] | None = None
         self._decisions: deque[tuple[int, Decision]] | None = None
         self.lock: Lock = Lock()
 

@@ -14,7 +14,7 @@ from agentflow.actions import Action
 from agentflow.budget import CURRENT_METER, Meter
 from agentflow.conditions import holds
 from agentflow.engine import flow, rules, saving
-from agentflow.engine.machine import READY, Machine, Status
+from agentflow.engine.machine import READY, Ending, Machine, Status
 from agentflow.engine.steps import Done, Inputs
 from agentflow.engine.streams import StreamedStep
 from agentflow.errors import BudgetError, StepLimitError, UnusedInputWarning
@@ -208,22 +208,22 @@ class Run:
             return
         self._told = True
         if self.machine.journal is not None:
-            self.machine.until = self._standing_after
+            self.machine.until = self._ending
         hooks = self.machine.identity.hooks.pre_run_execute_call
         if hooks:
             await fire(self.runtime, hooks, method=self.method, state=self.machine.state, **self._whose())
 
-    def _standing_after(self, name: str, state: State[Any]) -> str | None:
-        """How the application stands after this step if the run is sure to end with it, None if it is not."""
+    def _ending(self, name: str) -> Ending | None:
+        """How the application stands after a step if the run is sure to end with it, None if it is not."""
         if self.single:
-            return READY.value
+            return READY.value, None
         if name in self.halts.after:
-            return Status.halted.value
+            return Status.halted.value, None
         if self.halts.when is not None or self.meter is not None:
             return None
         choice = self.machine.graph.choices.get(name)
-        ends = choice is not None and choice.pure and self.halts.before.issuperset(choice.names)
-        return Status.halted.value if ends else None
+        coming = None if choice is None else choice.certain
+        return None if coming is None or coming.target not in self.halts.before else (Status.halted.value, coming)
 
     def _whose(self) -> dict[str, Any]:
         return {"app_id": self.machine.identity.app_id, "partition_key": self.machine.identity.partition_key}

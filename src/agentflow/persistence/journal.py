@@ -222,8 +222,8 @@ class Journal:
         """
         reach("after-effect")
         durable = self.terms.mode == "durable"
-        end = progress.until(name, state) if durable and progress.until is not None else None
-        made = self._ledger.step(progress, name, state, usages, self._started, self.attempt, end or "ready")
+        end = progress.until(name) if durable and progress.until is not None else None
+        made = self._ledger.step(progress, name, state, usages, self._started, self.attempt, end)
         interrupted = None
         if durable:
             interrupted = await self._written(runtime, made, end is not None)

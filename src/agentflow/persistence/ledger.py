@@ -14,6 +14,7 @@ from agentflow.persistence.records import Birth, Key, Mark, Pointer, Row
 from agentflow.persistence.resuming import Progress, Resumed, plain_position
 from agentflow.persistence.serde import Serde
 from agentflow.persistence.snapshots import Chunks, encode_snapshot
+from agentflow.select.selector import Decision
 from agentflow.state import State, compacted, delta, difference
 from agentflow.usage import Usage, total
 
@@ -46,7 +47,7 @@ class Ledger:
         self._base = self._grown = self._steps = 0
         self._chunks: Chunks = {}
         self._next: tuple[int, Chunks] = 0, {}
-        self._marks: dict[tuple[str, str], Mark] = {}  # after each action; the same text every time
+        self._marks: dict[tuple[str, str, bool], Mark] = {}  # after each action; the same text every time
 
     # -- what is written
 
@@ -74,9 +75,9 @@ class Ledger:
         usages: tuple[Usage, ...],
         started: float,
         attempt: int,
-        standing: str,
+        end: tuple[str, Decision | None] | None = None,
     ) -> Encoded:
-        """What saves a step: its row, its large values, and where and how the application stands after it.
+        """What saves a step: its row, its large and how the application stands after it (`end` if a run ends).
 
         Raises:
             SerializationError: A value cannot be saved.
@@ -99,7 +100,7 @@ class Ledger:
             blobs |= made.blobs
             digests += made.digests
         facts = self._facts(progress, number, usages, started, attempt)
-        mark = self._after(name, progress.entrypoint, standing)
+        mark = self._after(name, progress.entrypoint, *(end or ("ready", None)))
         return sealed_row(number, name, text, snapshot, facts, digests), blobs, mark
 
     def _is_due(self, text: str) -> bool:
@@ -108,11 +109,15 @@ class Ledger:
             return True
         return self._steps + 1 >= SMALL_AFTER and self._base <= SMALL
 
-    def _after(self, name: str, entrypoint: str, standing: str) -> Mark:
-        mark = self._marks.get((name, standing))
+    def _after(self, name: str, entrypoint: str, standing: str, coming: Decision | None) -> Mark:
+        mark = self._marks.get((name, standing, coming is None))
         if mark is None:
-            position = {"prior": name, "next": None, "entry": entrypoint}
-            mark = self._marks[name, standing] = Mark(encode_position(self.serde, self.key, position), standing)
+            position: dict[str, Any] = {"prior": name, "next": coming and coming.target, "entry": entrypoint}
+            if coming is not None:
+                position["decisions"] = [plain_decision(coming)]
+            mark = self._marks[name, standing, coming is None] = Mark(
+                encode_position(self.serde, self.key, position), standing
+            )
         return mark
 
     def mark(self, progress: Progress, status: str) -> Mark:

@@ -32,8 +32,9 @@ class Progress(Protocol):
         pending: What comes next: an action, a named choice, `END`; None while that has not been chosen.
         awaiting: The choice that a person has to make; `picked` is what they said.
         intent: The action that may run once only, and has been begun.
-        until: From a step, and the state after it, how the application stands then if the run ends with it; None from
-            one that it goes on after, and when that is not known. None while there is no run.
+        until: Whether the run ends with the action of a name, and how the application stands then: its status, and the
+            choice that is certain to come next, if one is. None from an action that the run goes on after, and when
+            that is not known. None while there is no run.
     """
 
     graph: Graph
@@ -45,7 +46,7 @@ class Progress(Protocol):
     awaiting: PendingChoice | None
     picked: Decision | None
     intent: str | None
-    until: Callable[[str, State[Any]], str | None] | None
+    until: Callable[[str], tuple[str, Decision | None] | None] | None
 
     def decided(self, sequence_id: int) -> list[Decision]:
         """The choices that led, or are to lead, to a step."""

@@ -63,6 +63,11 @@ class Choice:
         self.pure: bool = not asks
         self.pick: Callable[[State[Any]], Decision | None] = self._compiled(last=None if asks else self.otherwise)
 
+    @property
+    def certain(self) -> Decision | None:
+        """The decision where there is nothing to look at: one target, without a condition or a selector."""
+        return None if self.edges.conditions or self.edges.selector is not None else self.otherwise
+
     async def ask(self, runtime: Runtime, state: State[Any]) -> Decision | PendingChoice:
         """The decision of a choice that is not pure: `pick` first, then the selector, then fallback and default.
 
