@@ -86,9 +86,10 @@ def test_what_a_step_changed_is_in_the_file_once(drive: Driver, persister: SQLit
 
 def test_a_run_that_goes_on_in_another_process_is_one_history(drive: Driver, persister: SQLitePersister) -> None:
     for _ in range(2):
-        app = drive.build(counting(SQLitePersister(persister.db_path)).with_tracker("local"))
-        drive.step(app)
-        app.context.tracker.close(10)
+        with SQLitePersister(persister.db_path) as again:
+            app = drive.build(counting(again).with_tracker("local"))
+            drive.step(app)
+            app.context.tracker.close(10)
     runs = Runs(persister.db_path)
 
     assert [(0, 1), (1, 2)] == [(step.sequence_id, step.set["count"]) for step in runs.steps("a")]
