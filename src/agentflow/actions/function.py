@@ -96,7 +96,7 @@ class FunctionAction(Action):
             returned = await self.fn(state, **arguments)
         else:
             returned = await runtime.call(self.fn, state, **arguments)
-        return self.outcome_of(returned)
+        return ({}, returned) if returned.__class__ is State else self.outcome_of(returned)
 
     def _default_name(self) -> str:
         return getattr(self.fn, "__name__", None) or type(self.fn).__name__
