@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import functools
 import warnings
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
 from agentflow.actions import Action
@@ -60,13 +60,13 @@ class Run:
         self.meter = meter
         self._asks = any((halts.before, halts.when, max_steps is not None, check, meter))
 
-    async def advance(self, perform: Perform = flow.step) -> Any:
+    def advance(self, perform: Perform = flow.step) -> Coroutine[Any, Any, Any]:
         """Perform one more step: what `perform` gave, or None when the run is over.
 
         Raises:
             StepLimitError: `max_steps` steps were performed and the run is not over.
         """
-        return await self._proceed(perform, once=True)
+        return self._proceed(perform, once=True)  # not awaited here: that would be another coroutine for each step
 
     async def to_end(self) -> Ended:
         """Perform all steps of the run."""

@@ -48,7 +48,7 @@ async def perform(machine: Machine, runtime: Runtime, contract: Contract, inputs
         raise
     finally:
         CURRENT_STEP.reset(token)
-    if context.usages:
+    if context._usages:  # the property would be one call more for each step
         machine.count_usage(contract.name, context.usages)
     if machine.identity.hooks.post_run_step:
         await report(machine, runtime, contract, context, result, None)
