@@ -19,7 +19,7 @@ from agentflow.errors import BuildError
 from agentflow.persistence.persister import Persister
 from agentflow.persistence.starting import checked
 from agentflow.serving import problems
-from agentflow.serving.asking import Token, remembering
+from agentflow.serving.asking import remembering, with_token
 from agentflow.serving.desk import Desk, Factory
 from agentflow.serving.guarding import LOOPBACK, Guard, Limits
 from agentflow.serving.routes import router_of
@@ -93,7 +93,7 @@ def create_api(
     )
     if partition_key is None:
         token = _checked(token or secrets.token_urlsafe(32))
-        known: Callable[..., Any] = Token(token)
+        known: Callable[..., Any] = with_token(token)
     else:
         known = remembering(partition_key)
     api.state.token, api.state.service = token, service

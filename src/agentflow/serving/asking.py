@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import inspect
 import secrets
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Annotated, Any
 
 from fastapi import Depends, Header, HTTPException, Path, Request
@@ -19,19 +19,17 @@ from agentflow.serving.problems import Refused
 from agentflow.serving.shapes import Id
 
 
-class Token(HTTPBearer):
-    """A dependency that lets those in who bear a token, all into one partition, which it keeps with the request.
+def with_token(token: str) -> Callable[..., Awaitable[None]]:
+    """A dependency that lets those in who bear a token, all into one partition, which it keeps with the request."""
+    return _Token(token)
 
-    Args:
-        token: The token.
-    """
 
+class _Token(HTTPBearer):
     def __init__(self, token: str) -> None:
         super().__init__(scheme_name="token", description="The token of this server.", auto_error=False)
         self._token = token.encode()
 
     async def __call__(self, request: Request) -> None:  # type: ignore[override]  # it keeps what it finds
-        """Look at the Authorization header."""
         given = await super().__call__(request)
         if given is None or not secrets.compare_digest(given.credentials.strip().encode(), self._token):
             raise HTTPException(401, "Send the token as Authorization: Bearer <token>", {"www-authenticate": "Bearer"})
