@@ -55,7 +55,7 @@ class Ledger:
         """What makes the application: the state it starts from, whole."""
         number = progress.sequence_id
         made = encode_snapshot(self.serde, self.key, number, progress.state, {})
-        self._base, self._grown, self._chunks = len(made.text) + sum(map(len, made.blobs.values())), 0, made.chunks
+        self._base, self._grown, self._chunks = made.weight, 0, made.chunks
         self._steps = 0
         facts = encode_facts(self.serde, self.key, number, {"begun": self.beginning}) if self.beginning else ""
         row = sealed_row(number, None, made.text, made.text, facts, made.digests)
@@ -95,7 +95,7 @@ class Ledger:
         self._next = self._base, chunks
         if self._is_due(text):
             made = encode_snapshot(self.serde, self.key, number, state, chunks)
-            self._next = len(made.text) + sum(map(len, made.blobs.values())), made.chunks
+            self._next = made.weight, made.chunks
             snapshot = made.text
             blobs |= made.blobs
             digests += made.digests

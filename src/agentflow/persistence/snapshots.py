@@ -27,8 +27,8 @@ class Chunk(NamedTuple):
 
 Chunks = Mapping[str, tuple[Chunk, ...]]
 
-#: A chunk has at least so many characters and is cut at twice as many; less is left over in the text of the snapshot.
-CHUNK = 8 * 1024
+#: A chunk has at least so many characters and is cut at four times as many; less stays in the text of the snapshot.
+CHUNK = 4 * 1024
 
 
 @dataclass(slots=True)
@@ -37,12 +37,15 @@ class Snapshot:
 
     Attributes:
         text: The text that stands for it.
+        weight: What reading it costs, in characters: the text with the large values, but not the chunks, which are read
+            when somebody looks at them.
         blobs: Large values and chunks that are new.
         digests: Of all that the text points to.
         chunks: What is stored of each long list.
     """
 
     text: str = ""
+    weight: int = 0
     blobs: Blobs = field(default_factory=dict)
     digests: list[str] = field(default_factory=list)
     chunks: dict[str, tuple[Chunk, ...]] = field(default_factory=dict)
@@ -70,10 +73,12 @@ def encode_snapshot(serde: Serde, key: Key, number: int, state: State[Any], know
             text = serde.text(value.items() if type(value) is Log else value, f"state[{name!r}]", name)
             if len(text) > LARGE:
                 parts["large_set"][name] = compact(_kept(serde, text, made))
+                made.weight += len(text)
             else:
                 parts["set"][name] = text
     sections = [f"{compact(name)}:{{{members(texts)}}}" for name, texts in parts.items() if texts]
     made.text = serde.seal(f"{{{','.join(sections)}}}", (*key, number, "snapshot"))
+    made.weight += len(made.text)
     return made
 
 
@@ -105,7 +110,7 @@ def _chunked(texts: Sequence[str]) -> tuple[list[list[str]], list[str]]:
     groups: list[list[str]] = [[]]
     size = 0
     for text in texts:
-        if size >= 2 * CHUNK:
+        if size >= 4 * CHUNK:
             groups.append([])
             size = 0
         groups[-1].append(text)
