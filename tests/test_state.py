@@ -241,6 +241,12 @@ class TestSettling:
         given = view(self.base, SCOPE)
         assert {"name": "Ada", "log": [], "secret": 1} == settle(given.wipe(delete=["count"]), given, self.base)
 
+    def test_a_declared_write_may_be_deleted_in_a_state_from_elsewhere(self) -> None:
+        returned = State({"log": ["y"], "count": 5}).wipe(delete=["count"])
+        settled = settle(returned, view(self.base, SCOPE), self.base)
+        assert {"name": "Ada", "log": ["y"], "secret": 1} == settled
+        assert StateDelta({"log": ["y"]}, {}, frozenset({"count"})) == delta(settled)
+
     def test_a_state_without_history_keeps_its_values(self) -> None:
         state = State().update(a=1)
         assert (state, frozenset(), StateDelta()) == (

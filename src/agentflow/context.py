@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextvars
 import time
-from collections.abc import Sequence
 from typing import Any
 
 from agentflow.budget import CURRENT_METER
@@ -78,8 +77,6 @@ class ApplicationContext:
         action_name: The action that runs, None outside of one.
     """
 
-    _usages: Sequence[Usage] = ()
-    _calls: Sequence[tuple[float, Usage]] = ()
     _tokens: tuple[contextvars.Token[Any], ...] = ()
     _span_count: int = 0
 
@@ -87,6 +84,7 @@ class ApplicationContext:
         self._identity = identity
         self.sequence_id = sequence_id
         self.action_name = action_name
+        self._used: list[tuple[float | None, Usage]] = []  # and when a call of its own ended; several threads add to it
 
     @property
     def app_id(self) -> str:
@@ -153,17 +151,16 @@ class ApplicationContext:
     @property
     def usages(self) -> tuple[Usage, ...]:
         """What model calls of this step have used so far, and each of its children."""
-        return tuple(self._usages)
+        return tuple(usage for _, usage in self._used)
 
     @property
     def calls(self) -> tuple[tuple[float, Usage], ...]:
         """The same of its own calls only, each with when it ended (seconds since 1970)."""
-        return tuple(self._calls)
+        return tuple((ended, usage) for ended, usage in self._used if ended is not None)
 
     def record_usage(self, usage: Usage) -> None:
         """Count a model call as part of this step; several threads of it may do so at once."""
-        self._keep("_usages", usage)
-        self._keep("_calls", (time.time(), usage))
+        self._used.append((time.time(), usage))
         meter = CURRENT_METER.get()
         if meter is not None:
             meter.count(usage)
@@ -176,11 +173,7 @@ class ApplicationContext:
     def include_usage(self, usage: Usage) -> None:
         """Count what a child used as part of this step; it was metered when the child's calls were made."""
         if usage.attempts:
-            self._keep("_usages", usage)
-
-    def _keep(self, name: str, fact: object) -> None:
-        """Append to a list that is made when it is first needed: most steps ask no model. Both are atomic."""
-        vars(self).setdefault(name, []).append(fact)
+            self._used.append((None, usage))
 
     def __enter__(self) -> ApplicationContext:
         self._tokens = (*self._tokens, CURRENT_STEP.set(self))

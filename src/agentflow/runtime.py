@@ -252,6 +252,7 @@ def new_lock() -> Lock:
 
 def name_of(fn: Callable[..., Any]) -> str:
     """The name a person knows a callable by."""
+    fn = fn.func if isinstance(fn, functools.partial) else fn
     return getattr(fn, "__qualname__", None) or type(fn).__name__
 
 

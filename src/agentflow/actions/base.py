@@ -47,8 +47,8 @@ class Contract(Fact):
     """Everything the engine asks of an action at each step, worked out once.
 
     Attributes:
-        direct: The async function itself, where performing the action is nothing but awaiting it with the state: an
-            event loop that performs many at once has one coroutine less to keep for each.
+        direct: Its function, where performing the action is nothing but calling that with the state and the inputs,
+            and awaiting it if it is async: who does so himself has one coroutine less to make for each step.
     """
 
     action: Action
@@ -234,8 +234,7 @@ class Action:
         parameters = self._declared_inputs() or parameters_of(entry, skip, self._bound())
         scope = Scope(f"action '{self.name}'", frozenset(names(self.reads)), frozenset(names(self.writes)))
         nothing = not (parameters.required or parameters.optional or parameters.context or parameters.tracer)
-        direct = self._direct() if nothing else None
-        return Contract(self, self.name, scope, parameters, is_async(entry), self.options, nothing, direct)
+        return Contract(self, self.name, scope, parameters, is_async(entry), self.options, nothing, self._direct())
 
     def _direct(self) -> Callable[..., Any] | None:
         return None

@@ -14,8 +14,8 @@ from typing import Any, cast
 from agentflow.actions.absent import AbsentAction
 from agentflow.actions.base import PLAIN, Action, Options
 from agentflow.errors import BuildError, did_you_mean
-from agentflow.runtime import ASYNC, BLOCKING, Runtime, refuse_awaitable
-from agentflow.signatures import accepted, docstring, is_async, names, parameters_of, positional_count
+from agentflow.runtime import Runtime
+from agentflow.signatures import accepted, docstring, names, parameters_of, positional_count
 from agentflow.state import State
 
 
@@ -37,7 +37,6 @@ class FunctionAction(Action):
         self.tags: list[str] = list(names(tags))
         self.options = options
         self.bound: dict[str, Any] = {}
-        self._is_async = is_async(fn)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         return self.fn(*args, **{**self.bound, **kwargs})
@@ -87,16 +86,7 @@ class FunctionAction(Action):
         return self.fn(state, **self.bound, **inputs)
 
     async def perform(self, runtime: Runtime, state: State[Any], inputs: dict[str, Any]) -> tuple[Any, State[Any]]:
-        arguments = {**self.bound, **inputs} if self.bound else inputs
-        if runtime is BLOCKING:  # as its `call` does, without another coroutine: this is what most steps do
-            returned = self.fn(state, **arguments)
-            if returned.__class__ is not State and hasattr(returned, "__await__"):
-                refuse_awaitable(self.fn, returned)
-        elif runtime is ASYNC and self._is_async:  # likewise
-            returned = await self.fn(state, **arguments)
-        else:
-            returned = await runtime.call(self.fn, state, **arguments)
-        return ({}, returned) if returned.__class__ is State else self.outcome_of(returned)
+        return self.outcome_of(await runtime.call(self.fn, state, **{**self.bound, **inputs}))
 
     def _default_name(self) -> str:
         return getattr(self.fn, "__name__", None) or type(self.fn).__name__
@@ -108,8 +98,9 @@ class FunctionAction(Action):
         return self.fn, 1
 
     def _direct(self) -> Callable[..., Any] | None:
-        alone = type(self).perform is FunctionAction.perform and not self.bound
-        return self.fn if alone and self._is_async else None
+        if type(self).perform is not FunctionAction.perform or self.options is not PLAIN:
+            return None
+        return functools.partial(self.fn, **self.bound) if self.bound else self.fn
 
     def _bound(self) -> Iterable[str]:
         return self.bound

@@ -14,17 +14,19 @@ from agentflow.engine import once, rules
 from agentflow.engine.guard import guarded
 from agentflow.engine.machine import Machine
 from agentflow.hooks import fire
-from agentflow.runtime import CURRENT_STEP, Runtime
+from agentflow.runtime import ASYNC, CURRENT_STEP, Runtime, refuse_awaitable
 from agentflow.state import State, settle, view
 
 Inputs = Mapping[str, Any]
 Done = tuple[Action, Any, State[Any]]
 
+_enter, _leave = CURRENT_STEP.set, CURRENT_STEP.reset  # looked up once: each step calls both
+
 
 async def perform(machine: Machine, runtime: Runtime, contract: Contract, inputs: Inputs) -> Done:
     """Perform one action and commit what it did; if it fails nothing moves."""
     context = ApplicationContext(machine.identity, machine.sequence_id + 1, contract.name)
-    token = CURRENT_STEP.set(context)
+    token = _enter(context)
     try:
         bound = {} if contract.takes_nothing else rules.bind(contract, inputs, context)
         if machine.identity.hooks.pre_run_step:
@@ -32,7 +34,12 @@ async def perform(machine: Machine, runtime: Runtime, contract: Contract, inputs
         given = view(machine.state, contract.scope)
         if machine.journal is not None:
             await machine.journal.begin()
-        if contract.options is PLAIN:
+        if contract.direct is not None and contract.is_async is (runtime is ASYNC):
+            returned = contract.direct(given, **bound)  # awaited here: one coroutine less for most steps
+            if contract.is_async:
+                returned = await returned
+            result, returned = ({}, returned) if returned.__class__ is State else _outcome(contract, returned)
+        elif contract.options is PLAIN:
             result, returned = await contract.action.perform(runtime, given, bound)
         elif contract.options.kind == AT_MOST_ONCE:
             result, returned = await once.performed(machine, runtime, contract, given, bound)
@@ -47,12 +54,19 @@ async def perform(machine: Machine, runtime: Runtime, contract: Contract, inputs
         await fail(machine, runtime, contract, context, error)
         raise
     finally:
-        CURRENT_STEP.reset(token)
-    if context._usages:  # the property would be one call more for each step
+        _leave(token)
+    if context._used:  # the property would be one call more for each step
         machine.count_usage(contract.name, context.usages)
     if machine.identity.hooks.post_run_step:
         await report(machine, runtime, contract, context, result, None)
     return contract.action, result, machine.state
+
+
+def _outcome(contract: Contract, returned: Any) -> tuple[Any, State[Any]]:
+    """The result and the state in what the function of an action returned, which is not a state alone."""
+    if contract.direct is not None and not contract.is_async and hasattr(returned, "__await__"):
+        refuse_awaitable(contract.direct, returned)
+    return contract.action.outcome_of(returned)
 
 
 async def commit(

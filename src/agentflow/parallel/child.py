@@ -128,13 +128,14 @@ class Child(StandIn):
         contract = task.runnable.only
         if contract is None or not family.is_unseen(task):
             return self._run_whole(index, stop)
-        if contract.direct is None or family.runtime is not ASYNC or task.inputs:
+        direct = contract.direct if contract.is_async and contract.takes_nothing and not task.inputs else None
+        if direct is None or family.runtime is not ASYNC:
             return self._run_alone(contract, index, stop)
         if family.meter is not None:
             family.meter.check()
         CURRENT_STEP.set(self)
         self._given = view(task.state, contract.scope)
-        return contract.direct(self._given)  # type: ignore[no-any-return]  # a coroutine, because it is async
+        return direct(self._given)  # type: ignore[no-any-return]  # a coroutine, because it is async
 
     @property
     def now(self) -> ApplicationContext:

@@ -114,6 +114,7 @@ class ChildContext(ApplicationContext):
 
     def __init__(self, family: Family, task: SubGraphTask, key: str, action_name: str) -> None:
         self.action_name = action_name
+        self._used = []
         self._family, self._task, self._key = family, task, key  # and not the child, which refers to this
 
     @functools.cached_property

@@ -6,7 +6,7 @@ What must not live here: saving what changed.
 from __future__ import annotations
 
 import operator
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from typing import Any, Literal
 
 from agentflow.errors import ResultError
@@ -93,14 +93,25 @@ def settle(returned: State[Any], given: State[Any], base: State[Any]) -> State[A
         ResultError: A declared write has no value in it.
     """
     scope: Scope = given._scope  # type: ignore[assignment]  # a view always has one
-    known = returned._values.keys()
-    if not known >= scope.writes and not known | _deleted(returned) >= scope.writes:
-        missing = ", ".join(map(repr, sorted(scope.writes - returned._values.keys())))
-        raise ResultError(f"{scope.owner} returned a state without {missing}, which it declares to write: update it.")
+    values = returned._values
+    for key in scope.writes:
+        if key not in values and key not in _deleted(returned):
+            raise _unwritten(scope, values.keys() | _deleted(returned))
     if returned._scope is scope:
         returned._scope = None  # made for this step, and from now on the state of the application
         return returned
-    return without_history(base).update(**{key: returned._values[key] for key in scope.writes})
+    return _written_over(base, returned, scope.writes)
+
+
+def _unwritten(scope: Scope, known: Set[str]) -> ResultError:
+    missing = ", ".join(map(repr, sorted(scope.writes - known)))
+    return ResultError(f"{scope.owner} returned a state without {missing}, which it declares to write: update it.")
+
+
+def _written_over(base: State[Any], returned: State[Any], keys: frozenset[str]) -> State[Any]:
+    changed = without_history(base).update(**{key: value for key, value in returned._values.items() if key in keys})
+    gone = keys - returned._values.keys()
+    return changed.wipe(delete=gone) if gone else changed
 
 
 def without_history(state: State[Any]) -> State[Any]:
