@@ -205,8 +205,8 @@ class TestBuilding:
             system.construct_state(Note(text=""))
 
     def test_children_may_have_keys_of_their_own(self) -> None:
-        scope = Scope("action 'map'", frozenset({"question"}), writes_anything=True)
-        child = child_view(typed(question="why?"), scope).update(extra=object, count="2")
+        reads = frozenset({"question"})
+        child = child_view(typed(question="why?"), "action 'map'", reads).update(extra=object, count="2")
         assert 2 == child["count"]
         inherited = child.typing_system
         assert isinstance(inherited, InheritedTyping)
@@ -215,7 +215,7 @@ class TestBuilding:
             inherited.construct_data({"question": "q", "extra": 1}),
             inherited.construct_state(Chat(question="q")),
         )
-        assert inherited is child_view(child, scope).typing_system
+        assert inherited is child_view(child, "action 'map'", reads).typing_system
         with pytest.raises(InvalidValueError):
             child.update(count="many")
 

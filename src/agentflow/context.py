@@ -28,7 +28,7 @@ class Identity:
     """What stays the same for the whole life of an application object.
 
     `saving` is what saves it and on which terms. `finished` holds the results of children of the step that is being
-    performed, by child id, so that a retry of the step does not run them again; children share their parent's.
+    performed, by step and key, so that a retry of the step does not run them again; children share their parent's.
     """
 
     __slots__ = (

@@ -30,6 +30,8 @@ from agentflow.runtime import ASYNC, BLOCKING, CURRENT_STEP, Runtime, StandIn
 from agentflow.state import State, settle, view
 from agentflow.usage import NOTHING, Usage, total
 
+_enter = CURRENT_STEP.set  # looked up once: it is called twice for each child
+
 
 class Child(StandIn):
     """One task on its way: what it is, how it ended, and how long it took.
@@ -76,11 +78,6 @@ class Child(StandIn):
         return self._app_id
 
     @property
-    def slot(self) -> str:
-        """What it is known by in the step that it belongs to, and in every other try of that."""
-        return self.task.application_id or self.family.name + self.key
-
-    @property
     def runnable(self) -> RunnableGraph:
         """What it runs."""
         return self.task.runnable
@@ -125,17 +122,17 @@ class Child(StandIn):
         self.started = time.perf_counter()
         reach("before-child")
         family, task = self.family, self.task
-        contract = task.runnable.only
+        runnable: Any = task.graph
+        contract = runnable.only
         if contract is None or not family.is_unseen(task):
             return self._run_whole(index, stop)
-        direct = contract.direct if contract.is_async and contract.takes_nothing and not task.inputs else None
-        if direct is None or family.runtime is not ASYNC:
+        if runnable.coroutine is None or task.inputs or family.runtime is not ASYNC:
             return self._run_alone(contract, index, stop)
         if family.meter is not None:
             family.meter.check()
-        CURRENT_STEP.set(self)
+        _enter(self)
         self._given = view(task.state, contract.scope)
-        return direct(self._given)  # type: ignore[no-any-return]  # a coroutine, because it is async
+        return runnable.coroutine(self._given)  # type: ignore[no-any-return]
 
     @property
     def now(self) -> ApplicationContext:
@@ -154,7 +151,7 @@ class Child(StandIn):
         if family.meter is not None:
             family.meter.check()
         inputs = self._inputs() if task.inputs else NO_INPUTS
-        CURRENT_STEP.set(self)
+        _enter(self)
         try:
             given = view(task.state, contract.scope)
             bound = {} if contract.takes_nothing else rules.bind(contract, inputs, self.now)
@@ -164,11 +161,12 @@ class Child(StandIn):
             say_where(error, contract, self.now)
             raise
         finally:
-            CURRENT_STEP.set(family.step)
+            _enter(family.step)
         self._seconds = time.perf_counter() - self.started
         reach("after-child")
 
     async def _run_whole(self, index: int, stop: Stop) -> Outcome:
+        _enter(self.family.step)  # whoever ran here before may have left its own
         unlimited = self.timeout is None and self.family.meter is None
         run = self.run(None if unlimited and self.runtime is not BLOCKING else self.check(index, stop))
         alone = run.machine.journal is None and self.task.state_initializer in OF_NO_OTHER
@@ -230,7 +228,9 @@ class Child(StandIn):
         if error is None:
             if outcome is not None:
                 self._outcome, self.state, self._machine = outcome, outcome.state, None
-            self.family.finished[self.slot] = self  # so that a retry of the step does not run it again
+            self.family.finished[self.task.application_id or self.key] = (
+                self  # so that a retry of the step does not run it again
+            )
         elif isinstance(error, Cancelled):
             self._outcome = self.outcome(error, cancelled=True)
         else:
@@ -243,7 +243,6 @@ class Child(StandIn):
 
     def _settled(self, returned: Any, error: BaseException | None) -> BaseException | None:
         """What comes after an async function that was awaited itself, as at the end of `_run_alone`: its error."""
-        CURRENT_STEP.set(self.family.step)  # a token to reset it with would be one thing more to keep for each
         contract: Any = self.runnable.only
         given: Any = self._given
         if error is None:
@@ -262,7 +261,7 @@ class Child(StandIn):
 
     def was_kept(self) -> bool:
         """Whether it finished in an earlier try of this step, started from the very same values; that is its result."""
-        before: Child | None = self.family.finished.get(self.slot)
+        before: Child | None = self.family.finished.get(self.task.application_id or self.key)
         if before is None or before.task.inputs != self.task.inputs or before.task.state != self.task.state:
             return False
         self.state, self._outcome = before.state, before.result._replace(duration=0.0)

@@ -62,9 +62,9 @@ class Family:
         self.tracker: Any = context.tracker
         self.saving: Any = context.saving
         self.executor_factory: Any = context.parallel_executor_factory
-        self.finished: dict[str, Any] = context.finished
         named = (context.partition_key or "", context.app_id, str(context.sequence_id), "")
         self.name: str = "\x00".join(named)
+        self.finished: dict[str, Any] = context.finished.setdefault(self.name, {})
         self._prefix = hashlib.blake2b(self.name.encode(), digest_size=16)
         self._hooks: tuple[Any, HookSet] = (None, hooks_for(None, context))
         self._is_unseen = timeout is None and context.saving is None and self.hooks(context.tracker) is NO_HOOKS
@@ -93,7 +93,7 @@ class Family:
             tracker,
             self.executor_factory,
             self.saving if task.state_persister == "cascade" else saving_for(task, self.context),
-            self.finished,
+            self.context.finished,
         )
 
     def is_unseen(self, task: SubGraphTask) -> bool:

@@ -31,7 +31,7 @@ from agentflow.parallel.tasks import RunnableGraph, SubGraphTask
 from agentflow.persistence.failpoints import reach
 from agentflow.runtime import Runtime, current_step
 from agentflow.signatures import names
-from agentflow.state import Scope, State, child_view, independent
+from agentflow.state import State, child_view, independent
 
 
 class TaskBasedParallelAction(Action):
@@ -130,7 +130,7 @@ class TaskBasedParallelAction(Action):
                 f"parallel action '{self.name}' has no running step to be part of: run it in an application."
             )
         offered = {name: value for name, value in inputs.items() if not name.startswith("__")}
-        source = child_view(state, Scope(f"action '{self.name}'", frozenset(names(self.reads)), writes_anything=True))
+        source = child_view(state, f"action '{self.name}'", frozenset(names(self.reads)))
         tasks = await self.collect(runtime, source, context, offered)
         children = await run_children(runtime, tasks, self._plan(), context)
         results = _for_reduce(children, self.plan)
@@ -217,11 +217,13 @@ class MapActionsAndStates(TaskBasedParallelAction):
 
         starts = await gathered(runtime, self.states(**wanted(self.states, **offered)), started)
         found = await gathered(runtime, self.actions(**wanted(self.actions, **offered)), with_inputs)
-        tasks = [
-            SubGraphTask(runnable, {**more, **own} if more else own, start, key=f"{row}-{column}")
-            for row, (runnable, more) in enumerate((RunnableGraph.create(given), more) for given, more in found)
-            for column, (start, own) in enumerate(starts)
-        ]
+        tasks: list[SubGraphTask] = []
+        for row, (given, more) in enumerate(found):
+            runnable = RunnableGraph.create(given)
+            for column, (start, own) in enumerate(starts):
+                task = SubGraphTask(runnable, {**more, **own} if more else own, start)
+                task.key = f"{row}-{column}"  # passed by name it would make a dict for each
+                tasks.append(task)
         return self._inheriting(tasks, context)
 
     def _required(self) -> tuple[str, ...]:

@@ -18,7 +18,7 @@ from agentflow.parallel.family import Family
 from agentflow.parallel.outcomes import Outcome
 from agentflow.parallel.stops import StopCondition
 from agentflow.parallel.tasks import SubGraphTask
-from agentflow.runtime import BLOCKING, Runtime
+from agentflow.runtime import BLOCKING, CURRENT_STEP, Runtime
 from agentflow.state import State, independent
 
 #: How many children run at once unless somebody says otherwise.
@@ -67,7 +67,7 @@ async def run_children(
     family = Family(context, runtime, plan.timeout)
     children = [Child(task, position, family) for position, task in enumerate(tasks)]
     _no_two_alike(children)
-    kept = [child for child in children if child.was_kept()] if context.finished else []
+    kept = [child for child in children if child.was_kept()] if family.finished else []
     ended = [child.result for child in kept]
     if len(kept) < len(children) and not (plan.stop is not None and plan.stop(ended)):
         ahead = [child for child in children if not child.is_over] if kept else children
@@ -86,6 +86,9 @@ async def _run_rest(ahead: Sequence[Child], count: int, ended: list[Outcome], pl
         child = ahead[position]
         child.end(value, error)
         if told:
+            CURRENT_STEP.set(
+                family.step
+            )  # as those who are told see it; a child that was awaited itself leaves its own
             ended.append(child.result)
         if plan.progress is not None:
             plan.progress(child.result, count)

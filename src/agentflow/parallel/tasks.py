@@ -68,6 +68,12 @@ class RunnableGraph:
         alone = len(self.graph.contracts) == 1 and not self.graph.choices
         return contract if alone and contract is not None and contract.options is PLAIN else None
 
+    @functools.cached_property
+    def coroutine(self) -> Callable[..., Any] | None:
+        """The async function that is all there is to run, called with a state and nothing else."""
+        contract = self.only
+        return contract.direct if contract is not None and contract.is_async and contract.takes_nothing else None
+
     @property
     def name(self) -> str:
         """What it is called among others."""
@@ -106,10 +112,12 @@ class SubGraphTask:
     timeout: float | None = None
 
     def __post_init__(self) -> None:
-        given = self.graph if self.graph is not None else self.action
-        if given is None:
-            raise BuildError("SubGraphTask(...) has nothing to run: pass graph= or action=.")
-        self.graph = self.action = given if given.__class__ is RunnableGraph else RunnableGraph.create(given)
+        if self.graph.__class__ is not RunnableGraph:  # as a map gives it
+            given = self.graph if self.graph is not None else self.action
+            if given is None:
+                raise BuildError("SubGraphTask(...) has nothing to run: pass graph= or action=.")
+            self.graph = RunnableGraph.create(given)
+        self.action = self.graph
 
     @property
     def runnable(self) -> RunnableGraph:

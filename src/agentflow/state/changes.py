@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Mapping, Set
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from agentflow.errors import ResultError
 from agentflow.facts import Fact
 from agentflow.state.declared import InheritedTyping, Scope, TypingSystem
 from agentflow.state.log import Log
-from agentflow.state.mapping import State, blank
+from agentflow.state.mapping import State, blank, written_keys
+
+NOTHING: Final[frozenset[str]] = frozenset()
 
 
 class StateDelta(Fact):
@@ -44,9 +46,10 @@ def view(state: State[Any], scope: Scope) -> State[Any]:
     return new
 
 
-def child_view(state: State[Any], scope: Scope) -> State[Any]:
+def child_view(state: State[Any], owner: str, reads: frozenset[str]) -> State[Any]:
     """The same for the maker of children's first states, which may hold keys that the parent's type has not."""
-    new = view(state, scope)
+    hidden = frozenset(state._values.keys() - reads)  # here once, and not for each child
+    new = view(state, Scope(owner, reads, writes_anything=True, hidden=hidden))
     if new._typing is not None and not isinstance(new._typing, InheritedTyping):
         new._typing = InheritedTyping(new._typing)
     return new
@@ -64,12 +67,8 @@ def independent(state: State[Any], typing: TypingSystem | Literal["cascade"] | N
     if typing is not None:
         return State(state.get_all(), typing)
     values, scope = state._values, state._scope
-    hidden = set() if scope is None else values.keys() - scope.reads
-    operations = state._operations
-    while hidden and operations is not None:
-        operations, _, payload = operations
-        hidden.difference_update(payload)
-    if hidden:
+    if scope is not None and scope.hidden != NOTHING:
+        hidden = (values.keys() - scope.reads if scope.hidden is None else scope.hidden) - written_keys(state)
         values = {key: value for key, value in values.items() if key not in hidden}
     if Log in map(type, values.values()):  # the right to grow it stays where it is
         values = {key: value.items() if value.__class__ is Log else value for key, value in values.items()}

@@ -61,13 +61,15 @@ class InheritedTyping:
 class Scope(Fact):
     """What one reader of the state declared: `owner` is how a message names it, such as "action 'draft'".
 
-    One that `writes_anything` makes the first state of a child.
+    One that `writes_anything` makes the first states of children; `hidden` are the keys of the state they are made of
+    that it may not read, None where nobody has worked them out.
     """
 
     owner: str
     reads: frozenset[str]
     writes: frozenset[str] = frozenset()
     writes_anything: bool = False
+    hidden: frozenset[str] | None = None
 
 
 def undeclared(scope: Scope, verb: str, key: str) -> UndeclaredKeyError:
