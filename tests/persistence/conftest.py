@@ -20,7 +20,11 @@ def stores() -> Iterator[dict[str, str]]:
     servers.stop()
 
 
-@pytest.fixture(params=["memory", "sqlite", "postgresql", "redis"])
+#: That a server keeps what every store promises is tested of each, always (`test_conformance.py` and others).
+SERVERS = [pytest.param(kind, marks=pytest.mark.slow) for kind in ("postgresql", "redis")]
+
+
+@pytest.fixture(params=["memory", "sqlite", *SERVERS])
 def persister(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Persister]:
     """An empty store of each kind."""
     kind = request.param

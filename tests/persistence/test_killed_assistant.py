@@ -65,6 +65,7 @@ def next_words(state: dict[str, Any], status: str) -> dict[str, Any] | None:
     return SAID[2 + len(state["feedback_history"])]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dies_at_draft", [1, 2])
 def test_it_ends_with_the_same_final_draft(tmp_path: Path, dies_at_draft: int) -> None:
     expected = converse(SQLitePersister(tmp_path / "whole.db"), "whole", tmp_path / "whole.calls")

@@ -37,6 +37,7 @@ def killed_parent(database: Path, log: Path, boundary: str) -> int:
             os.killpg(process.pid, signal.SIGKILL)  # its workers would wait for work for ever
 
 
+@pytest.mark.slow
 def test_after_a_kill_of_the_parent_only_what_had_not_come_back_runs_again(
     tmp_path: Path, pool: ProcessPoolExecutor
 ) -> None:

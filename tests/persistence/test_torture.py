@@ -9,7 +9,7 @@ from agentflow.testing.torture import table
 from tests.effort import THOROUGH
 
 #: Rows that kill or race processes, whatever the share.
-SLOW = ("kill", "boundaries", "race", "branching-race")
+SLOW = ("kill", "boundaries", "race", "branching-race", "interrupts", "handles")
 ROWS = [pytest.param(row.name, marks=pytest.mark.slow if row.name in SLOW else ()) for row in table.ROWS]
 #: Of a row that is not named here it is 2 %; of these it would say nothing, or take long.
 SHARES = {"boundaries": 0.5, "one-object": 1.0, "decisions": 0.1, "growth": 0.25}

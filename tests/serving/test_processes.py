@@ -95,6 +95,7 @@ class Reading:
         self._answer.close()
 
 
+@pytest.mark.slow
 def test_killed_in_the_middle_of_a_step_it_goes_on_where_it_was_and_the_request_counts_once(process: Process) -> None:
     with process.start() as client:
         app_id, answer = begun(client, **{"idempotency-key": "k"})
@@ -119,6 +120,7 @@ def test_killed_in_the_middle_of_a_step_it_goes_on_where_it_was_and_the_request_
         assert {"said": ["a fox"], "told": ["a story about a fox"]} == again[0].json()["state"]
 
 
+@pytest.mark.slow
 def test_a_run_outlives_the_request_that_began_it_and_can_be_watched_and_cancelled(process: Process) -> None:
     with process.start() as client:
         app_id, answer = begun(client)
@@ -140,6 +142,7 @@ def test_a_run_outlives_the_request_that_began_it_and_can_be_watched_and_cancell
         assert (["a story about a fox"], "say") == (said["state"]["told"], said["next_step"])
 
 
+@pytest.mark.slow
 def test_it_stops_when_it_is_told_to_though_somebody_watches(process: Process) -> None:
     with process.start() as client:
         app_id, answer = begun(client)
@@ -151,6 +154,7 @@ def test_it_stops_when_it_is_told_to_though_somebody_watches(process: Process) -
         answer.close()
 
 
+@pytest.mark.slow
 def test_a_browser_that_waits_on_one_application_holds_up_no_other(process: Process) -> None:
     with process.start() as client:
         _, answer = begun(client)

@@ -68,6 +68,7 @@ def test_a_provider_is_lent_and_real_calls_are_refused(loaded_client: None, run:
     result.stdout.fnmatch_lines(["*1 scripted replies were never asked for*"])
 
 
+@pytest.mark.slow
 def test_a_run_that_uses_no_fixture_loads_no_client(run: pytest.Pytester) -> None:
     run.makeini("[pytest]")  # pytest finds the plugin by itself
     run.makepyfile("""
