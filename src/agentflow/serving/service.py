@@ -237,8 +237,8 @@ class Service:
                 await application.achoose(write.target, write.reason)
             await self._run(application, room, write.inputs)
         finally:
-            if journal.held:  # it ended before its run began
-                await journal.close(application._machine, ASYNC, application._machine.standing)
+            if journal.held:  # it ended before its run began: how it stands is still what the store says
+                await self.desk.store(journal.abandon)
         return 200, await view(application, self.shapes)
 
     async def _begun(self, application: Application[Any], write: Write) -> None:
