@@ -9,7 +9,8 @@ import pytest
 
 from agentflow import ApplicationBuilder, Budget, State, Status, action, streaming_action
 from agentflow.errors import BuildError
-from agentflow.parallel import MapStates
+from agentflow.parallel import MapStates, RunnableGraph
+from agentflow.select import Decider
 from agentflow.usage import Usage, record
 from tests.drivers import Driver
 
@@ -103,3 +104,67 @@ def test_children_count_on_the_run_they_belong_to(drive: Driver) -> None:
 def test_a_limit_that_allows_nothing_is_refused(limit: str) -> None:
     with pytest.raises(BuildError, match=rf"Budget\({limit}=0\) allows nothing"):
         Budget(**{limit: 0})
+
+
+class Paid(Decider):
+    """A choice that costs 200 tokens."""
+
+    asked: int = 0
+
+    def select(self, state: Any, targets: Any) -> str:
+        self.asked += 1
+        record(Usage("model", "provider", 150, 50, cost=0.01))
+        return "ask"
+
+
+def chosen(selector: Paid) -> Any:
+    return (
+        ApplicationBuilder()
+        .with_actions(start=ask.bind(), ask=ask, other=ask.bind())
+        .with_transitions(("start", ["ask", "other"], selector))
+        .with_entrypoint("start")
+        .with_state(turns=0)
+        .build()
+    )
+
+
+@pytest.mark.parametrize("halts", [{"halt_after": ["ask"]}, {"halt_before": ["other"]}, {}])
+def test_a_choice_that_uses_up_the_budget_is_kept_and_its_action_does_not_begin(
+    drive: Driver, halts: dict[str, Any]
+) -> None:
+    selector = Paid()
+    app = chosen(selector)
+    drive.run(app, budget=Budget(tokens=250), **halts)
+    assert (Status.halted, "the budget of 250 tokens: 300 were used") == (app.status, app.halted_by)
+    assert (0, 1, "ask") == (app.sequence_id, app.state["turns"], drive.next_action(app).name)
+    drive.run(app, budget=Budget(tokens=250), **halts)
+    assert (1, 2, 1) == (app.sequence_id, app.state["turns"], selector.asked)
+
+
+def test_a_used_up_budget_pays_for_no_choice(drive: Driver) -> None:
+    selector = Paid()
+    drive.run(chosen(selector), halt_before="ask", budget=Budget(tokens=100))
+    assert 0 == selector.asked
+
+
+def test_a_child_does_not_begin_what_was_chosen_with_the_last_of_the_budget(drive: Driver) -> None:
+    class AskBoth(MapStates):
+        reads = ["turns"]
+        writes = ["turns"]
+
+        def action(self) -> Any:
+            return RunnableGraph(chosen(Paid()).graph, "start", halt_after="ask")
+
+        def states(self, state: State) -> Iterator[State]:
+            yield state
+
+        def reduce(self, state: State, states: Any) -> State:
+            return state.update(turns=sum(child["turns"] for child in states))
+
+    app = endless(AskBoth())
+    drive.run(app, budget=Budget(tokens=250))
+    assert (Status.halted, "the budget of 250 tokens: 300 were used", 0) == (
+        app.status,
+        app.halted_by,
+        app.state["turns"],
+    )

@@ -16,7 +16,8 @@ from agentflow.usage import Usage
 class Budget(Fact):
     """The most one run may take; what is None is not limited.
 
-    It is looked at between steps: a step that is running is not torn off, so a run may end a little above it.
+    It is looked at between steps and after a choice: what is running is not torn off, so a run may end a little above
+    it, but a choice that uses it up is kept and its action does not begin.
 
     Attributes:
         steps: Steps of the run itself.

@@ -70,6 +70,15 @@ async def peek(machine: Machine, runtime: Runtime) -> Action | None:
     return None if contract is None else contract.action
 
 
+def asks_somebody(machine: Machine) -> bool:
+    """Whether a choice that runs somebody's code, and so may cost something, comes before the next action."""
+    choices, contracts = machine.graph.choices, machine.graph.contracts
+    choice = None if machine.pending in contracts else choices.get(machine.pending or machine.prior or "")
+    if choice is None or not choice.pure:
+        return choice is not None
+    return any(name in choices and name not in contracts for name in choice.names)  # a named choice may follow
+
+
 async def step(machine: Machine, runtime: Runtime, inputs: Inputs) -> Done | None:
     """Perform the next action, or return None when there is none."""
     if not machine.lock.acquire(False):

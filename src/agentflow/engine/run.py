@@ -119,21 +119,36 @@ class Run:
         last, halts, machine = self.last, self.halts, self.machine
         if last is not None and halts.when is not None and holds(halts.when, machine.state):
             return self._end(last, f"halt_when, after {machine.prior!r}")
+        paid = (self.meter is not None or self._check is not None) and flow.asks_somebody(machine)
+        if paid and self._used_up():
+            return True
         if last is not None and halts.before:
-            coming = await flow.peek(machine, self.runtime)
+            coming = await self._coming()
             if coming is not None and coming.name in halts.before:
                 return self._end((coming, None, machine.state), f"halt_before {coming.name!r}")
-        if self._check is not None:
-            self._check()
-        breach = self.meter.breach() if self.meter is not None else None
-        if breach is not None:
-            return self._end(last or (None, None, machine.state), breach)
+        if self._used_up():
+            return True
         if self.max_steps is not None and self.taken >= self.max_steps:
             raise StepLimitError(
                 f"{self.taken} steps were performed (max_steps) and the run is not over; it stands after "
                 f"'{machine.prior}'. Run again to go on, or raise max_steps."
             )
-        return False
+        return paid and await self._coming() is not None and self._used_up()
+
+    def _used_up(self) -> bool:
+        """Whether the run has no room left, its own or that of the run it is part of."""
+        if self._check is not None:
+            self._check()
+        breach = self.meter.breach() if self.meter is not None else None
+        return breach is not None and self._end(self.last or (None, None, self.machine.state), breach)
+
+    async def _coming(self) -> Action | None:
+        """What comes next; a choice that has to be made for that counts as part of this run."""
+        token = CURRENT_METER.set(self.meter or CURRENT_METER.get())
+        try:
+            return await flow.peek(self.machine, self.runtime)
+        finally:
+            CURRENT_METER.reset(token)
 
     async def _nowhere(self) -> None:
         action, result = self.last[:2] if self.last else (None, None)
