@@ -125,12 +125,18 @@ def test_the_doctor_finds_what_is_damaged(runs: Any) -> None:
         (("resume", "counting:make", "first", "--input", "x"), "--input 'x' is not of the form name=value"),
         (("resume", "counting:State", "first"), "name an ApplicationBuilder"),
         (("list", "--store", "mysql://x"), "names no store"),
+        (
+            ("prune", "second", "--keep", "0"),
+            "keep=0 is not usable, and nothing was done: give a whole number, 1 or more",
+        ),
+        (("prune", "second", "--keep", "-1"), "keep=-1 is not usable"),
     ],
 )
 def test_mistakes_are_told(runs: Any, arguments: tuple[str, ...], message: str) -> None:
     status, printed = runs(*arguments)
     assert 2 == status
     assert message in printed
+    assert 4 == len(json.loads(runs("export", "second")[1])["steps"])
 
 
 def test_where_there_is_no_store_one_has_to_be_named(runs: Any, tmp_path: Path) -> None:

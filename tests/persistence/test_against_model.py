@@ -196,7 +196,7 @@ class SavedApplications(RuleBasedStateMachine):
         assert (name in self.model) == self.persister.delete(name, self.partition)
         self.model.pop(name, None)
 
-    @rule(name=NAMES, keep=some.integers(0, 3))
+    @rule(name=NAMES, keep=some.integers(1, 3))
     def prune(self, name: str, keep: int) -> None:
         """Delete the oldest steps; everybody's state stays."""
         saved = self.model.get(name)

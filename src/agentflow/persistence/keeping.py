@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 from agentflow.errors import ConflictError
 from agentflow.persistence.encoding import sealed_row
 from agentflow.persistence.reading import restore
-from agentflow.persistence.records import Head, Key
+from agentflow.persistence.records import Head, Key, check_number
 from agentflow.persistence.snapshots import encode_snapshot
 from agentflow.state import State
 
@@ -30,11 +30,16 @@ def delete(persister: Persister, key: Key) -> bool:
 
 
 def prune(persister: Persister, key: Key, keep: int) -> int:
-    """Delete all but the last `keep` steps, and what those deleted had spawned."""
+    """Delete all but the last `keep` steps, and what those deleted had spawned.
+
+    Raises:
+        BuildError: `keep` is below 1.
+    """
+    check_number("keep", keep, 1)
     head = persister.head(key)
     if head is None:
         return 0
-    first = max(head.sequence_id - max(keep, 0), -1)
+    first = max(head.sequence_id - keep, -1)
     doomed = [row for row in persister.rows(key) if row.sequence_id < first]
     if not doomed:
         return 0

@@ -13,7 +13,7 @@ from typing import Any, ClassVar, Self
 
 from agentflow.errors import ConflictError, HeldError
 from agentflow.persistence.owner import alive
-from agentflow.persistence.records import Claim, Head, Key, Loaded, Mark, Pointer, Row, StepRecord
+from agentflow.persistence.records import Claim, Head, Key, Loaded, Mark, Pointer, Row, StepRecord, check_number
 from agentflow.persistence.serde import Serde
 
 
@@ -153,6 +153,7 @@ class Persister(ABC):
             (seconds since 1970) and `status`.
 
         Raises:
+            ConflictError: That step was pruned, or never was one of its own.
             CorruptRecord: It is damaged.
         """
         from agentflow.persistence.reading import loaded
@@ -167,6 +168,7 @@ class Persister(ABC):
         self, partition_key: str | None = None, after: Key | None = None, limit: int | None = None
     ) -> list[Head]:
         """The applications of a partition, or all of them, by partition and id; `after` and `limit` page through."""
+        check_number("limit", limit, 0)
         return self.heads(partition_key, after, limit)
 
     def history(
@@ -175,9 +177,14 @@ class Persister(ABC):
         """The steps of an application, oldest first; those of a fork begin where it was forked.
 
         A damaged step is in the list too, with its `problem`.
+
+        Raises:
+            BuildError: `limit` is below 0.
         """
         from agentflow.persistence.reading import recorded
 
+        check_number("after", after)
+        check_number("limit", limit, 0)
         key = Key.of(partition_key, app_id)
         return [recorded(self, key, row) for row in self.rows(key, after, limit)]
 
@@ -192,6 +199,7 @@ class Persister(ABC):
         """Make a new application that goes on from a step of another; nothing is copied.
 
         Raises:
+            BuildError: `sequence_id` is no whole number.
             ConflictError: There is nothing to fork, or the new id is taken.
         """
         from agentflow.persistence.owner import new_owner
@@ -214,6 +222,9 @@ class Persister(ABC):
         """Delete all but the last `keep` steps, and what those deleted had spawned; how many were deleted.
 
         The state stays as it is, and steps that forks begin at stay readable from them.
+
+        Raises:
+            BuildError: `keep` is below 1; nothing was deleted.
         """
         from agentflow.persistence.keeping import prune
 

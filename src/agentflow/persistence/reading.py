@@ -22,7 +22,7 @@ from agentflow.persistence.encoding import (
     sealed_row,
     weight,
 )
-from agentflow.persistence.records import Birth, Head, Key, Loaded, Mark, Pointer, Row, StepRecord
+from agentflow.persistence.records import Birth, Head, Key, Loaded, Mark, Pointer, Row, StepRecord, check_number
 from agentflow.persistence.serde import Serde
 from agentflow.persistence.snapshots import Chunk, shelved
 from agentflow.select.selector import Decision
@@ -158,13 +158,34 @@ def _begun(serde: Serde, key: Key, row: Row) -> dict[str, Any]:
     return dict(decode_facts(serde, key, row.sequence_id, row.facts).get(_BEGUN) or {})
 
 
+def _check_kept(persister: Persister, head: Head, number: int) -> None:
+    """See that a step is none that was pruned, or that never was.
+
+    Raises:
+        ConflictError: It is before all that are kept.
+    """
+    for first in persister.rows(head.key, None, 1):
+        if number < first.sequence_id:
+            raise ConflictError(
+                f"application {head.app_id!r} has no step {number} (any more): steps {first.sequence_id} to "
+                f"{head.sequence_id} are kept, so load one of those.",
+                head.app_id,
+                head.sequence_id,
+            )
+
+
 def loaded(persister: Persister, key: Key, number: int | None) -> Loaded | None:
     """What `Persister.load` gives."""
+    check_number("sequence_id", number)
     head = persister.head(key)
     if head is None or (number is not None and number > head.sequence_id):
         return None
     upto = head.sequence_id if number is None else number
-    found = restore(persister, key, upto)
+    try:
+        found = restore(persister, key, upto)
+    except CorruptRecord:
+        _check_kept(persister, head, upto)
+        raise
     position = (
         position_of(persister.serde, head) if upto == head.sequence_id else _begun(persister.serde, key, found.row)
     )
@@ -212,8 +233,10 @@ def forked(persister: Persister, source: Key, number: int | None, new: Key) -> B
     """What makes a fork of an application after a step.
 
     Raises:
+        BuildError: `number` is no whole number.
         ConflictError: There is no such application or step.
     """
+    check_number("sequence_id", number)
     head = persister.head(source)
     if head is None:
         raise ConflictError(f"there is no application {source.app_id!r} to fork.", source.app_id)

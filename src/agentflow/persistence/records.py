@@ -52,6 +52,19 @@ def _wrong_with(text: object) -> str | None:
     return "holds a NUL character" if "\0" in text else None
 
 
+def check_number(what: str, number: object, least: int | None = None) -> None:
+    """See that what somebody gave is a whole number, or None: stores take others for different ones, or break.
+
+    Raises:
+        BuildError: It is none, or below `least`.
+    """
+    if number is None:
+        return
+    if not isinstance(number, int) or isinstance(number, bool) or (least is not None and number < least):
+        wanted = "a whole number" if least is None else f"a whole number, {least} or more"
+        raise BuildError(f"{what}={number!r:.80} is not usable, and nothing was done: give {wanted}.")
+
+
 @dataclass(frozen=True, slots=True)
 class Pointer:
     """A step of an application: what a fork was taken from, or what spawned a child."""

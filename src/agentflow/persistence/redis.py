@@ -143,14 +143,16 @@ class RedisPersister(Persister):
         high = "+" if partition is None else f"({partition}\1"
         with self._explained():
             client = self._connected()
-            members = client.zrangebylex(self._shared("index"), low, high, start=0, num=limit or -1)
+            members = client.zrangebylex(self._shared("index"), low, high, start=0, num=-1 if limit is None else limit)
             return self._heads(members)
 
     def trail(self, key: Key, upto: int) -> list[Row]:
         return rows_from(self._call("rows", key, "snapshot", upto, _ALL))
 
     def rows(self, key: Key, after: int | None = None, limit: int | None = None) -> list[Row]:
-        return rows_from(self._call("rows", key, -2 if after is None else after + 1, "", limit or _ALL))
+        return rows_from(
+            self._call("rows", key, -2 if after is None else after + 1, "", _ALL if limit is None else limit)
+        )
 
     def blob(self, digest: str) -> str | None:
         with self._explained():

@@ -219,7 +219,11 @@ class RelationalPersister(Persister):
             return None if found is None else found[1]
 
     def heads(self, partition: str | None = None, after: Key | None = None, limit: int | None = None) -> list[Head]:
-        facts = {"everybody": int(partition is None), "partition": partition or "", "limit": limit or _ALL}
+        facts = {
+            "everybody": int(partition is None),
+            "partition": partition or "",
+            "limit": _ALL if limit is None else limit,
+        }
         with self._snapshot() as run:
             if after is None:
                 found = run(self._sql["first_heads"], facts)
@@ -232,7 +236,9 @@ class RelationalPersister(Persister):
         return self._rows(key, "trail", {"upto": upto})
 
     def rows(self, key: Key, after: int | None = None, limit: int | None = None) -> list[Row]:
-        return self._rows(key, "rows", {"after": -2 if after is None else after, "limit": limit or _ALL})
+        return self._rows(
+            key, "rows", {"after": -2 if after is None else after, "limit": _ALL if limit is None else limit}
+        )
 
     def blob(self, digest: str) -> str | None:
         with self._snapshot() as run:
