@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import copy
 import functools
 import inspect
@@ -89,6 +90,29 @@ class TestFunctions:
 
         with pytest.raises(AsyncCodeError, match="one' is async: use the async verb"):
             app_of(one).step()
+
+    def test_one_that_is_async_at_times_is_awaited_at_times(self, drive: Driver) -> None:
+        def known(fn: Any) -> Any:
+            @functools.wraps(fn)
+            def looked_up(state: State) -> Any:
+                return state.update(count=1) if state["count"] == 0 or drive.colour == "blocking" else fn(state)
+
+            return looked_up
+
+        @action(reads=["count"], writes=["count"])
+        @known
+        async def later(state: State) -> State:
+            return state.update(count=1)
+
+        assert [1, 1] == [drive.step(app_of(later, count=count))[2]["count"] for count in (0, 5)]
+
+    def test_one_that_generates_is_refused(self) -> None:
+        @action(reads=[], writes=[])
+        async def pieces(state: State) -> Any:
+            yield state
+
+        with pytest.raises(ResultError, match="returned a value of type async_generator: return state.update"):
+            asyncio.run(app_of(pieces).astep())
 
     def test_one_without_a_parameter_is_refused(self) -> None:
         @action(reads=[], writes=[])

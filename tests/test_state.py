@@ -229,6 +229,15 @@ class TestSettling:
         settled = settle(State({"log": ["y"], "count": 5, "name": "Eve", "more": 1}), given, self.base)
         assert {"name": "Ada", "log": ["y"], "count": 5, "secret": 1} == settled.get_all()
 
+    def test_a_list_that_was_grown_elsewhere_is_a_list(self) -> None:
+        settled = settle(State({"log": ["x"], "count": 5}).append(log="y"), view(self.base, SCOPE), self.base)
+        assert StateDelta({"log": ["x", "y"], "count": 5}) == delta(settled)
+
+    def test_a_state_of_an_earlier_step_is_one_from_elsewhere(self) -> None:
+        kept = view(State({"name": "Eve", "log": [], "count": 7, "secret": 2}), SCOPE).update(count=8)
+        settled = settle(kept, view(self.base, SCOPE), self.base)
+        assert {"name": "Ada", "log": [], "count": 8, "secret": 1} == settled
+
     def test_a_declared_write_without_a_value_is_an_error(self) -> None:
         given = view(State({"name": "Ada"}), SCOPE)
         with pytest.raises(ResultError) as caught:

@@ -69,6 +69,27 @@ def typed(model: type[BaseModel] = Chat, **values: Any) -> State:
 
 
 class TestWrites:
+    def test_a_state_from_outside_is_validated_and_stays_typed(self, drive: Driver) -> None:
+        @action(reads=["question"], writes=["count"])
+        def count(state: State) -> State:
+            return state.update(count="many")
+
+        app = (
+            ApplicationBuilder()
+            .with_actions(count)
+            .with_entrypoint("count")
+            .with_typing(PydanticTypingSystem(Chat))
+            .with_state(question="why?")
+            .build()
+        )
+        with pytest.raises(InvalidValueError, match="refuses a value of type str"):
+            drive.do(app, "update_state", State({"question": "what?", "count": "few"}))
+        assert "why?" == app.state["question"]
+        drive.do(app, "update_state", State({"question": "what?", "count": "2"}))
+        assert Chat(question="what?", count=2) == app.state.data
+        with pytest.raises(InvalidValueError, match="refuses a value of type str"):
+            drive.step(app)
+
     def test_they_are_validated_and_converted(self) -> None:
         state = typed(question="why?").update(count="3", history=("1", 2))
         assert {"question": "why?", "count": 3, "history": [1, 2]} == state.get_all()

@@ -468,7 +468,12 @@ class Application(Generic[Data]):
 
 
 def _replaced_by(state: State[Any]) -> Callable[[Machine], None]:
-    return lambda machine: machine.replace_state(without_history(state))
+    def replace(machine: Machine) -> None:
+        typing = machine.state.typing_system
+        typed = state if typing is None or state.typing_system is typing else state.with_typing_system(typing)
+        machine.replace_state(without_history(typed))
+
+    return replace
 
 
 def _picked(target: str | Action, reason: str | None) -> Callable[[Machine], None]:

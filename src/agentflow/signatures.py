@@ -128,6 +128,12 @@ def is_async(fn: Callable[..., Any]) -> bool:
     )
 
 
+def is_plain(fn: Callable[..., Any]) -> bool:
+    """Whether `is_async` is sure of what calling `fn` gives: a value, or what must be awaited; nothing wraps it."""
+    function = _function(fn)
+    return function is not None and not function.__code__.co_flags & _ASYNC_GENERATOR
+
+
 def docstring(text: str | None) -> str:
     """A docstring without the indentation of the code it stands in, as `inspect.cleandoc` gives it; "" for none."""
     first, *rest = (text or "").expandtabs().split("\n")

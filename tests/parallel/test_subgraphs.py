@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any
 
 import pytest
@@ -48,6 +49,30 @@ def test_it_counts_what_its_models_used_as_its_own(drive: Driver) -> None:
     app = application(subgraph(GRAPH, "split", inputs=["text"], outputs=["count"]), text="a")
     drive.run(app)
     assert {"work": Usage("model", "provider", 1, 2)} == app.usage_by_action
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_when_it_has_ended_its_parents_step_runs_again(drive: Driver, fails: bool) -> None:
+    def look(state: State) -> State:
+        if fails:
+            raise ValueError("no")
+        return state.update(count=1)
+
+    async def alook(state: State) -> State:
+        return look(state)
+
+    seen: list[Any] = []
+
+    class Watch:
+        def post_run_step(self, *, context: ApplicationContext, **facts: Any) -> None:
+            seen.append(get_active_context() is context)
+
+    made = action(reads=[], writes=["count"])(alook if drive.colour == "async" else look)
+    work = subgraph(RunnableGraph.create(made), outputs=["count"])
+    app = ApplicationBuilder().with_actions(work=work).with_entrypoint("work").with_hooks(Watch()).build()
+    with pytest.raises(ValueError, match="no") if fails else contextlib.nullcontext():
+        drive.step(app)
+    assert [fails] == seen  # a hook is told within the step of a failure, and after that of a success
 
 
 def test_it_is_described_by_what_it_starts_with() -> None:

@@ -15,7 +15,7 @@ from agentflow.actions.absent import AbsentAction
 from agentflow.actions.base import PLAIN, Action, Options
 from agentflow.errors import BuildError, did_you_mean
 from agentflow.runtime import Runtime
-from agentflow.signatures import accepted, docstring, names, parameters_of, positional_count
+from agentflow.signatures import accepted, docstring, is_plain, names, parameters_of, positional_count
 from agentflow.state import State
 
 
@@ -98,7 +98,7 @@ class FunctionAction(Action):
         return self.fn, 1
 
     def _direct(self) -> Callable[..., Any] | None:
-        if type(self).perform is not FunctionAction.perform or self.options is not PLAIN:
+        if type(self).perform is not FunctionAction.perform or self.options is not PLAIN or not is_plain(self.fn):
             return None
         return functools.partial(self.fn, **self.bound) if self.bound else self.fn
 

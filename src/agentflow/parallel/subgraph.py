@@ -16,7 +16,7 @@ from agentflow.nursery import Stop
 from agentflow.parallel.child import Child
 from agentflow.parallel.family import Family
 from agentflow.parallel.tasks import RunnableGraph, SubGraphTask
-from agentflow.runtime import Runtime, current_step
+from agentflow.runtime import CURRENT_STEP, Runtime, current_step
 from agentflow.signatures import Parameters
 from agentflow.state import State
 
@@ -120,6 +120,8 @@ async def _run(child: Child) -> None:
     except BaseException as error:
         child.end(None, error)
         raise
+    finally:
+        CURRENT_STEP.set(child.family.step)  # here and not in a task of its own, and a child may leave its own
     child.end(value, None)
     if child.failure is not None:
         raise child.failure

@@ -32,6 +32,7 @@ def over(values: dict[str, Any]) -> State[Any]:
     new._values = values
     new._operations = None
     new._scope = None
+    new._origin = None
     new._typing = None
     return new
 
@@ -42,6 +43,7 @@ def view(state: State[Any], scope: Scope) -> State[Any]:
     new._values = state._values
     new._operations = None
     new._scope = scope
+    new._origin = state._values
     new._typing = state._typing
     return new
 
@@ -70,12 +72,13 @@ def independent(state: State[Any], typing: TypingSystem | Literal["cascade"] | N
     if scope is not None and scope.hidden != NOTHING:
         hidden = (values.keys() - scope.reads if scope.hidden is None else scope.hidden) - written_keys(state)
         values = {key: value for key, value in values.items() if key not in hidden}
-    if Log in map(type, values.values()):  # the right to grow it stays where it is
-        values = {key: value.items() if value.__class__ is Log else value for key, value in values.items()}
+    if Log in map(type, values.values()):
+        values = _plain(values)
     new: State[Any] = blank(State)  # as `over` does, without the call: many children start at once
     new._values = values
     new._operations = None
     new._scope = None
+    new._origin = None
     new._typing = None
     return new
 
@@ -96,8 +99,8 @@ def settle(returned: State[Any], given: State[Any], base: State[Any]) -> State[A
     for key in scope.writes:
         if key not in values and key not in _deleted(returned):
             raise _unwritten(scope, values.keys() | _deleted(returned))
-    if returned._scope is scope:
-        returned._scope = None  # made for this step, and from now on the state of the application
+    if returned._origin is base._values and returned._scope is scope:
+        returned._scope = returned._origin = None  # made for this step, and from now on the state of the application
         return returned
     return _written_over(base, returned, scope.writes)
 
@@ -108,7 +111,8 @@ def _unwritten(scope: Scope, known: Set[str]) -> ResultError:
 
 
 def _written_over(base: State[Any], returned: State[Any], keys: frozenset[str]) -> State[Any]:
-    changed = without_history(base).update(**{key: value for key, value in returned._values.items() if key in keys})
+    written = {key: value for key, value in returned._values.items() if key in keys}
+    changed = without_history(base).update(**_plain(written))
     gone = keys - returned._values.keys()
     return changed.wipe(delete=gone) if gone else changed
 
@@ -119,6 +123,7 @@ def without_history(state: State[Any]) -> State[Any]:
     new._values = state._values
     new._operations = None
     new._scope = None
+    new._origin = None
     new._typing = state._typing
     return new
 
@@ -161,8 +166,12 @@ def difference(old: State[Any], new: State[Any]) -> StateDelta:
     """What makes the values of one state those of another, however it came about."""
     before, after = old._values, new._values
     changed = {key: value for key, value in after.items() if key not in before or before[key] is not value}
-    values = {key: value.items() if value.__class__ is Log else value for key, value in changed.items()}
-    return StateDelta(values, {}, frozenset(before.keys() - after.keys()))
+    return StateDelta(_plain(changed), {}, frozenset(before.keys() - after.keys()))
+
+
+def _plain(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The values with a list for each `Log`: the right to grow it stays where it is."""
+    return {key: value.items() if value.__class__ is Log else value for key, value in values.items()}
 
 
 def compacted(change: StateDelta, base: State[Any]) -> StateDelta:

@@ -39,16 +39,18 @@ class State(Mapping[str, Any], Generic[Data]):
         (3, ['hello'])
     """
 
-    __slots__ = ("_operations", "_scope", "_typing", "_values")
+    __slots__ = ("_operations", "_origin", "_scope", "_typing", "_values")
     _values: dict[str, Any]
     _operations: Operations
     _scope: Scope | None
     _typing: TypingSystem | None
+    _origin: dict[str, Any] | None  # the values that were handed out as a view, in it and in all that is made of it
 
     def __init__(self, values: Mapping[str, Any] | None = None, typing_system: TypingSystem | None = None) -> None:
         self._values = dict(values or {})
         self._operations = None
         self._scope = None
+        self._origin = None
         self._typing = typing_system
         if typing_system is not None:
             self._values.update(typing_system.validate(self._values))
@@ -140,6 +142,7 @@ class State(Mapping[str, Any], Generic[Data]):
         new._values = {**self._values, **updates}
         new._operations = (self._operations, "set", updates)
         new._scope = scope
+        new._origin = self._origin
         new._typing = self._typing
         return new
 
@@ -212,6 +215,7 @@ def _derive(state: State[Any], kind: str, payload: dict[str, Any], changes: dict
     new._values = {**state._values, **changes}
     new._operations = (state._operations, kind, payload)
     new._scope = scope
+    new._origin = state._origin
     new._typing = state._typing
     return new
 
