@@ -102,7 +102,7 @@ def test_an_error_that_is_no_providers_is_no_cell(drive: Driver) -> None:
 
 
 def test_no_calls_at_once_are_refused(drive: Driver) -> None:
-    with pytest.raises(BuildError, match="max_concurrency=0 asks nobody: give at least 1"):
+    with pytest.raises(BuildError, match="max_concurrency=0 runs nothing: give at least 1"):
         compared(drive, ["one"], [GPT], max_concurrency=0)
 
 

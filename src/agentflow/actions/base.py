@@ -80,8 +80,8 @@ def make_options(
         raise BuildError("an action that may run at most once cannot have retry=: leave it out, or make it idempotent.")
     if verify is not None and kind != AT_MOST_ONCE:
         raise BuildError(f"verify= says what became of an action of kind 'at_most_once', and this one is {kind!r}.")
-    if timeout is not None and not timeout > 0:
-        raise BuildError(f"timeout={timeout!r} is not a positive number of seconds: give one, or None for no limit.")
+    if timeout is not None:
+        check_timeout(timeout)
     lacking = [
         part for part in ("retry", "stop", "wait") if retry is not None and not callable(getattr(retry, part, 0))
     ]
@@ -93,6 +93,20 @@ def make_options(
         )
     plain = not (retry or timeout or blocking) and kind == PURE
     return PLAIN if plain else Options(retry, timeout, blocking, kind, verify)
+
+
+def check_timeout(given: Any) -> None:
+    """Refuse what is no limit of time.
+
+    Raises:
+        BuildError: It is no positive number of seconds.
+    """
+    try:
+        positive = bool(given > 0)
+    except (TypeError, ValueError):
+        positive = False
+    if not positive:
+        raise BuildError(f"timeout={given!r} is not a positive number of seconds: give one, or None for no limit.")
 
 
 class Action:

@@ -14,7 +14,7 @@ from agentflow.errors import BuildError, ProviderError, RunError
 from agentflow.llm import Options, acomplete, astructured, complete, structured
 from agentflow.nursery import Stop, run_all
 from agentflow.parallel.comparison import Cell, Comparison, Verdict
-from agentflow.parallel.running import MAX_CONCURRENCY
+from agentflow.parallel.plan import MAX_CONCURRENCY, check_concurrency
 from agentflow.runtime import ASYNC, BLOCKING, Runtime, run_blocking
 
 if TYPE_CHECKING:
@@ -90,8 +90,7 @@ class _Asking:
                 raise BuildError(f"compare() has no list of {what}: pass a list with at least one.")
             if len(set(given)) < len(given):
                 raise BuildError(f"compare() has one of its {what} twice: name each once.")
-        if max_concurrency < 1:
-            raise BuildError(f"max_concurrency={max_concurrency} asks nobody: give at least 1.")
+        check_concurrency(max_concurrency)
         self.runtime, self.prompts, self.models = runtime, tuple(prompts), tuple(models)
         self.max_concurrency, self.on_cell = max_concurrency, on_cell
         self.options_for, self.options = options_for, options

@@ -25,7 +25,8 @@ from agentflow.parallel.adapting import (
 from agentflow.parallel.child import Child
 from agentflow.parallel.executors import ExecutorOrFactory
 from agentflow.parallel.outcomes import Outcome, Several
-from agentflow.parallel.running import MAX_CONCURRENCY, Plan, first_state, run_children
+from agentflow.parallel.plan import MAX_CONCURRENCY, Plan
+from agentflow.parallel.running import first_state, run_children
 from agentflow.parallel.stops import StopCondition
 from agentflow.parallel.tasks import RunnableGraph, SubGraphTask
 from agentflow.persistence.failpoints import reach
@@ -51,10 +52,14 @@ class TaskBasedParallelAction(Action):
             `Outcome` for every task; "drop" the children that failed.
         max_concurrency: How many children run at once.
         timeout: The longest each child may take, in seconds.
-        stop: When enough children have ended, such as `first` or `quorum(2)`; the others are cancelled and awaited.
-            `reduce` gets the finished ones.
+        stop: When enough children have ended, such as `first` or `quorum(2)`: a plain function of the outcomes so far,
+            asked whenever a child has ended. The others are then cancelled and awaited; `reduce` gets the finished
+            ones.
         progress: Told of each outcome as it comes, and of the number of tasks.
         retry: See `action`.
+
+    Raises:
+        BuildError: One of these is none that can be used, such as an async `stop` or `progress`.
     """
 
     track: bool = True

@@ -5,51 +5,20 @@ What must not live here: which children there are (`maps.py`), or what is made o
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import Any
 
 from agentflow.context import ApplicationContext
 from agentflow.errors import BuildError
 from agentflow.nursery import Cancelled, Stop, run_all
 from agentflow.parallel.child import Child
-from agentflow.parallel.executors import ExecutorOrFactory, opened
+from agentflow.parallel.executors import opened
 from agentflow.parallel.family import Family
 from agentflow.parallel.outcomes import Outcome
-from agentflow.parallel.stops import StopCondition
+from agentflow.parallel.plan import Plan
 from agentflow.parallel.tasks import SubGraphTask
 from agentflow.runtime import BLOCKING, CURRENT_STEP, Runtime
 from agentflow.state import State, independent
-
-#: How many children run at once unless somebody says otherwise.
-MAX_CONCURRENCY = 16
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """How the children of one parallel action are run.
-
-    Attributes:
-        on_error: "raise" the first error and cancel the rest, "collect" every outcome, or "drop" those that failed.
-        max_concurrency: How many run at once.
-        timeout: The longest each may take, in seconds.
-        stop: When enough have ended; then the rest is cancelled.
-        executor: What runs them in a blocking run.
-        progress: Told of each outcome and the number of tasks, as they come.
-    """
-
-    on_error: str = "raise"
-    max_concurrency: int = MAX_CONCURRENCY
-    timeout: float | None = None
-    stop: StopCondition | None = None
-    executor: ExecutorOrFactory | None = None
-    progress: Callable[[Outcome, int], Any] | None = None
-
-    def __post_init__(self) -> None:
-        if self.on_error not in ("raise", "collect", "drop"):
-            raise BuildError(f"on_error={self.on_error!r} is unknown: use 'raise', 'collect' or 'drop'.")
-        if self.max_concurrency < 1:
-            raise BuildError(f"max_concurrency={self.max_concurrency} runs nothing: give at least 1.")
 
 
 async def run_children(
@@ -69,7 +38,7 @@ async def run_children(
     _no_two_alike(children)
     kept = [child for child in children if child.was_kept()] if family.finished else []
     ended = [child.result for child in kept]
-    if len(kept) < len(children) and not (plan.stop is not None and plan.stop(ended)):
+    if len(kept) < len(children) and not (ended and plan.is_enough(ended)):
         ahead = [child for child in children if not child.is_over] if kept else children
         await _run_rest(ahead, len(children), ended, plan, family)
     for child in children:
@@ -90,12 +59,11 @@ async def _run_rest(ahead: Sequence[Child], count: int, ended: list[Outcome], pl
                 family.step
             )  # as those who are told see it; a child that was awaited itself leaves its own
             ended.append(child.result)
-        if plan.progress is not None:
-            plan.progress(child.result, count)
+            plan.tell(child.result, count)
         if child.failure is not None and _is_fatal(child.failure, plan):
             failure.append(child.failure)
             return True
-        return plan.stop is not None and plan.stop(ended)
+        return plan.is_enough(ended)
 
     given = plan.executor if plan.executor is not None else family.executor_factory
     with opened(given if family.runtime is BLOCKING else None) as executor:

@@ -18,7 +18,8 @@ from agentflow.nursery import Cancelled, Emit, Stop
 from agentflow.nursery.merged import Merged
 from agentflow.parallel.child import Child
 from agentflow.parallel.family import Family
-from agentflow.parallel.running import MAX_CONCURRENCY, first_state
+from agentflow.parallel.plan import MAX_CONCURRENCY, check_concurrency
+from agentflow.parallel.running import first_state
 from agentflow.parallel.tasks import SubGraphTask
 from agentflow.runtime import ASYNC, BLOCKING, Runtime, each
 
@@ -37,6 +38,7 @@ class TaskStream:
     def __init__(
         self, tasks: Iterable[SubGraphTask], context: ApplicationContext, runtime: Runtime, max_concurrency: int
     ) -> None:
+        check_concurrency(max_concurrency)
         self._children = []
         family = Family(context, runtime)
         for position, task in enumerate(tasks):
@@ -77,6 +79,7 @@ def stream_tasks(
 
     Raises:
         RunError: No step is running here, and none is given.
+        BuildError: Two tasks have the same key, or `max_concurrency` is no positive number.
     """
     return TaskStream(tasks, _context(context), BLOCKING, max_concurrency)
 

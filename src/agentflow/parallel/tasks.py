@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from agentflow.actions import PLAIN, Action, Contract
+from agentflow.actions.base import check_timeout
 from agentflow.engine.rules import Halts, halts
 from agentflow.errors import BuildError, UnknownNameError, did_you_mean
 from agentflow.graph import Graph, as_action
@@ -118,6 +119,8 @@ class SubGraphTask:
                 raise BuildError("SubGraphTask(...) has nothing to run: pass graph= or action=.")
             self.graph = RunnableGraph.create(given)
         self.action = self.graph
+        if self.timeout is not None:
+            check_timeout(self.timeout)
 
     @property
     def runnable(self) -> RunnableGraph:
