@@ -114,6 +114,7 @@ async def test_a_fork_goes_on_from_an_earlier_step_and_leaves_the_other_alone(cl
         await client.put(f"/applications/{app_id}/actions/count", json={"note": ""})
     answer = await client.post(f"/applications/{app_id}/fork", json={"app_id": "other", "sequence_id": 2})
     assert 201 == answer.status_code, answer.text
+    assert (await client.get("/applications/other/state")).json() == answer.json()
     said = (await client.put("/applications/other/actions/count", json={"by": 10, "note": ""})).json()
     assert 11 == said["state"]["total"]
     assert 2 == (await client.get(f"/applications/{app_id}/state")).json()["state"]["total"]

@@ -90,9 +90,7 @@ class Desk:
         """
         builder = await self._builder(key, ())
         if await self.store(self.persister.head, key) is not None:
-            raise Refused(
-                409, "exists", f"There is an application '{key.app_id}' already: give the new one another id."
-            )
+            raise exists(key)
         application: Application[Any] = builder._assemble(None)
         await application.asave()
         await tell_created(application._machine, ASYNC)
@@ -122,6 +120,11 @@ class Desk:
             builder._state = builder._entrypoint = None
             builder.initialize_from(self.persister, default_state=state, default_entrypoint=entrypoint)
         return builder
+
+
+def exists(key: Key) -> Refused:
+    """The refusal of a new application under an id that is taken."""
+    return Refused(409, "exists", f"There is an application '{key.app_id}' already: give the new one another id.")
 
 
 def _opened(builder: ApplicationBuilder, key: Key) -> Application[Any]:

@@ -46,6 +46,11 @@ class Asked:
         digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
         return cls(Key(partition + SHELF, name), digest)
 
+    @property
+    def app_id(self) -> str:
+        """The id of the application it makes, where it names none: the same each time it is sent."""
+        return hashlib.sha256("\0".join(self.key).encode("utf-8", "surrogatepass")).hexdigest()[:32]
+
 
 @dataclass(frozen=True, slots=True)
 class Receipt:

@@ -158,19 +158,21 @@ def _add_changes(router: APIRouter, service: Service) -> None:
         write = Write(key, expected, once, target=body.target, reason=body.reason)
         return await _performed(service, write, request)
 
-    async def cancel(key: Asked) -> Response:
+    async def cancel(key: Asked, expected: Expected = None) -> Response:
         """Cancel the step that is under way: it leaves nothing behind, and is performed again by `run`."""
-        return sent(await service.cancel(key))
+        return sent(await service.cancel(key, expected))
 
-    async def fork(key: Asked, once: Once = None, body: Annotated[Fork | None, Body()] = None) -> Response:
+    async def fork(
+        key: Asked, expected: Expected = None, once: Once = None, body: Annotated[Fork | None, Body()] = None
+    ) -> Response:
         """Make a new application that goes on from a step of this one, and leave this one as it is."""
         wish = body or Fork(app_id=None, sequence_id=None)
-        status, said = await service.fork(key, wish.app_id, wish.sequence_id, once)
+        status, said = await service.fork(key, wish.app_id, wish.sequence_id, once, expected)
         return sent(said, status)
 
-    async def delete_application(key: Asked) -> Response:
+    async def delete_application(key: Asked, expected: Expected = None) -> Response:
         """Delete an application, its history, and the applications it spawned."""
-        await service.delete(key)
+        await service.delete(key, expected)
         return Response(status_code=204)
 
     add, place, view = router.add_api_route, "/applications/{app_id}", service.shapes.view

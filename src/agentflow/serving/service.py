@@ -6,19 +6,18 @@ What must not live here: routes, statuses of HTTP beyond those of a `Refused`, o
 from __future__ import annotations
 
 import contextlib
-import hashlib
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 from agentflow.application import Application
-from agentflow.errors import DecideError
+from agentflow.errors import ConflictError, DecideError
 from agentflow.graph import Graph
 from agentflow.ids import new_id
 from agentflow.persistence.records import Head, Key
 from agentflow.runtime import ASYNC
 from agentflow.serving import receipts, shapes, telling
-from agentflow.serving.desk import Desk, Standing, head_of, is_run, step_number, view
+from agentflow.serving.desk import Desk, Standing, exists, head_of, is_run, step_number, view
 from agentflow.serving.problems import Refused, told
 from agentflow.serving.receipts import Asked, Receipt
 from agentflow.serving.rooms import Reporter, Room, Rooms
@@ -124,7 +123,7 @@ class Service:
         asked = None
         if idempotency_key is not None:
             asked = Asked.of(partition, idempotency_key, "create", {"app_id": app_id})
-            app_id = app_id or hashlib.sha256("\0".join(asked.key).encode("utf-8", "surrogatepass")).hexdigest()[:32]
+            app_id = app_id or asked.app_id
         key = Key(partition, app_id or new_id())
 
         async def work(room: Room) -> Answer:
@@ -154,36 +153,49 @@ class Service:
 
         return await self.rooms.run(write.key, work)
 
-    async def fork(self, key: Key, app_id: str | None, sequence_id: int | None, idempotency_key: str | None) -> Answer:
+    async def fork(
+        self, key: Key, app_id: str | None, sequence_id: int | None, idempotency_key: str | None, expected: int | None
+    ) -> Answer:
         """A new application that goes on from a step of this one."""
         asked = None
         if idempotency_key is not None:
             what = {"app_id": app_id, "sequence_id": sequence_id}
             asked = Asked.of(key.partition, idempotency_key, f"fork {key.app_id}", what)
-            app_id = app_id or hashlib.sha256("\0".join(asked.key).encode("utf-8", "surrogatepass")).hexdigest()[:32]
+            app_id = app_id or asked.app_id
         new = Key(key.partition, app_id or new_id())
 
         async def forked(receipt: Receipt | None) -> Answer:
-            await self.head(key)
-            if asked is not None and receipt is None:
-                await self.desk.store(receipts.begun, self.desk.persister, asked, new, 0, -1)
+            head = await self.head(key)
             if receipt is None or await self.desk.store(self.desk.persister.head, new) is None:
-                verb, places = self.desk.persister.fork, (key.partition, key.partition)
-                await self.desk.store(verb, key.app_id, new.app_id, sequence_id, *places)
-            return 201, await self.look(new)
+                _expect(head.sequence_id, expected)
+                if asked is not None and receipt is None:
+                    await self.desk.store(receipts.begun, self.desk.persister, asked, new, 0, -1)
+                await self._forked(head, new, head.sequence_id if sequence_id is None else sequence_id)
+            return 201, await view(await self.desk.opened(new), self.shapes)
 
         async def work(room: Room) -> Answer:
             return await self._once(asked, new, forked)
 
         return await self.rooms.run(new, work)
 
-    async def cancel(self, key: Key) -> dict[str, Any]:
+    async def _forked(self, head: Head, new: Key, at: int) -> None:
+        verb, partition = self.desk.persister.fork, new.partition
+        try:
+            await self.desk.store(verb, head.app_id, new.app_id, at, partition, partition)
+        except ConflictError as error:
+            if await self.desk.store(self.desk.persister.head, new) is not None:
+                raise exists(new) from error
+            said = f"The application has no step {at} to go on from: it is at step {head.sequence_id}."
+            raise Refused(409, "no_step", said, sequence_id=head.sequence_id) from error
+
+    async def cancel(self, key: Key, expected: int | None = None) -> dict[str, Any]:
         """Cancel the run that is under way; nothing of its step is kept, and what came before it stays.
 
         Raises:
-            Refused: Another process runs it.
+            Refused: Another process runs it, or it is at another step.
         """
         head = await self.head(key)
+        _expect(head.sequence_id, expected)
         if not await self.rooms.cancel(key) and is_run(head):
             raise Refused(409, "held", "Another process runs this application: ask that one to cancel it.")
         said = await self.look(key)
@@ -191,16 +203,17 @@ class Service:
             room.tell("state", said)
         return said
 
-    async def delete(self, key: Key) -> None:
+    async def delete(self, key: Key, expected: int | None = None) -> None:
         """Delete an application with everything it spawned.
 
         Raises:
-            Refused: There is none, or it is being run.
+            Refused: There is none, or it is being run, or it is at another step.
         """
         if self.rooms.is_running(key) or is_run(await self.head(key)):
             raise Refused(409, "held", "This application is being run: cancel that, or wait for it.")
 
         async def work(room: Room) -> None:
+            _expect((await self.head(key)).sequence_id, expected)
             await self.desk.store(self.desk.persister.delete, key.app_id, key.partition)
             room.tell("deleted", {"app_id": key.app_id})
 
@@ -251,10 +264,7 @@ class Service:
         """Refuse what does not fit where the application stands; nothing has run yet."""
         at, standing = step_number(application), await Standing.of(application)
         facts = {"sequence_id": at, "next_step": standing.next_name}
-        if write.expected is not None and write.expected != at:
-            raise Refused(
-                409, "conflict", f"The application is at step {at} now, and not at {write.expected}.", **facts
-            )
+        _expect(at, write.expected, next_step=standing.next_name)
         if standing.finished:
             raise Refused(
                 409, "finished", "The application is finished: fork it to go on from an earlier step.", **facts
@@ -289,6 +299,13 @@ class Service:
                     room.tell("token", {**about, "item": telling.plain(item)})
                 await container.get()
                 room.tell("step", {"sequence_id": step_number(application), "action": action.name})
+
+
+def _expect(at: int, expected: int | None, **facts: Any) -> None:
+    """Refuse who thinks that an application is at another step."""
+    if expected is not None and expected != at:
+        said = f"The application is at step {at} now, and not at {expected}."
+        raise Refused(409, "conflict", said, **{"sequence_id": at, **facts})
 
 
 def _listed(head: Head) -> dict[str, Any]:
