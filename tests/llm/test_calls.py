@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import pickle
 import time
 from dataclasses import replace
@@ -199,6 +200,24 @@ def test_a_fallback_model_is_asked_when_the_first_fails_for_good(server: FaultyS
 
     assert [(OPENAI, "auth"), (LOCAL, "ok")] == [(each.model, each.outcome) for each in answer.attempts]
     assert (LOCAL, 2) == (answer.usage.model, answer.usage.attempts)
+
+
+@pytest.mark.parametrize("model", [OPENAI, ANTHROPIC, "gemini/gemini-2.5-flash", "fireworks_ai/a-model"])
+def test_a_missing_key_fails_at_once_and_nothing_is_sent(
+    monkeypatch: pytest.MonkeyPatch, call: Driver, model: str
+) -> None:
+    for name in [name for name in os.environ if name.endswith(("_API_KEY", "_AUTH_TOKEN", "_ADMIN_KEY"))]:
+        monkeypatch.delenv(name)
+
+    with pytest.raises(ProviderError, match="before anything was sent: .*check the API key") as caught:
+        call("complete", model, "hello", policy=QUICK)
+
+    assert ("auth", 0, None, 1) == (
+        caught.value.kind,
+        caught.value.attempts,
+        caught.value.status,
+        len(caught.value.log),
+    )
 
 
 def test_a_hanging_model_leaves_time_for_its_fallback(server: FaultyServer, call: Driver) -> None:

@@ -31,6 +31,8 @@ _NOISE: Final = re.compile(
     r",? Received response|,? Original Response:|\. Handle with `litellm|,? Raw keys:"
     r"|[. ]*Original exception:|\. Error_str"
 )
+#: How the client libraries say, each in its own exception, that they were given no key, so that nothing was sent.
+_NO_KEY: Final = re.compile(r"missing (\w+ )?(credentials|api[ _]key)|api[ _]key is not set", re.IGNORECASE)
 _LIBRARIES: Final = frozenset({"litellm", "openai", "httpx", "httpcore", "h11", "anyio"})
 _BROKEN_BODY: Final = (json.JSONDecodeError, UnicodeDecodeError)
 
@@ -46,6 +48,7 @@ class Fault:
         retry_after: Seconds the provider asked to wait.
         transient: Trying the same again may help.
         cut: The answer ended because it ran out of room.
+        unsent: There was no key to send it with, so it never left this machine.
     """
 
     kind: Kind
@@ -54,6 +57,7 @@ class Fault:
     retry_after: float | None = None
     transient: bool = False
     cut: bool = False
+    unsent: bool = False
 
 
 class FaultError(Exception):
@@ -93,6 +97,8 @@ def _unanswered(error: Exception, reason: str) -> Fault:
     """No HTTP status: the connection failed, the body was broken, or litellm refused the request itself."""
     if any(isinstance(each, _BROKEN_BODY) for each in _chain(error)):
         return Fault("server", f"the response body is not valid JSON ({reason})", 200, transient=True)
+    if _NO_KEY.search(reason):
+        return Fault("auth", reason, unsent=True)
     status = getattr(error, "status_code", None)
     if isinstance(status, int) and 400 <= status < 500 and status not in TRANSIENT_STATUSES:
         return Fault(_kind(status), reason)

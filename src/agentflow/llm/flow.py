@@ -262,7 +262,9 @@ def judged(error: Exception, call: Call) -> Fault:
         raise refusal
     if not comes_from_provider(error):
         raise error
-    return fault_of(error, call.api_key)
+    fault = fault_of(error, call.api_key)
+    call.sent -= fault.unsent
+    return fault
 
 
 def final_error(call: Call, fault: Fault) -> ProviderError:
@@ -270,7 +272,8 @@ def final_error(call: Call, fault: Fault) -> ProviderError:
     tried = " and ".join(map(repr, call.models))
     spent = time.monotonic() - call.started
     calls = "1 HTTP call" if call.sent == 1 else f"{call.sent} HTTP calls"
-    message = f"The call to {tried} failed after {calls} in {spent:.1f} s: {fault.reason}"
+    when = f"after {calls} in {spent:.1f} s" if call.sent else "before anything was sent"
+    message = f"The call to {tried} failed {when}: {fault.reason}"
     error = ProviderError(redact(f"{message}{_remedy(call, fault)}", call.api_key), fault.kind, call.sent)
     error.status = fault.status
     error.log = tuple(call.log)
