@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -142,6 +144,28 @@ def test_mistakes_are_told(runs: Any, arguments: tuple[str, ...], message: str) 
 def test_where_there_is_no_store_one_has_to_be_named(runs: Any, tmp_path: Path) -> None:
     (tmp_path / "agentflow.db").unlink()
     assert (2, True) == (lambda found: (found[0], "there is no agentflow.db here" in found[1]))(runs("list"))
+
+
+VERBS = [["list"], ["show", "a"], ["diff", "a", "b"], ["fork", "a"], ["export", "a"], ["prune", "a"], ["doctor"]]
+
+
+@pytest.mark.parametrize("verb", [*VERBS, ["resume", "counting:make", "a"]], ids=" ".join)
+def test_where_there_is_no_store_none_is_made(runs: Any, tmp_path: Path, verb: list[str]) -> None:
+    (tmp_path / "empty.db").touch()
+    with closing(sqlite3.connect(tmp_path / "other.db")) as other, other:
+        other.execute("CREATE TABLE recipe (name TEXT)")
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir() if path.is_file()}
+    for name in ("nowhere.db", "sqlite:///no/where.db", "empty.db", "other.db"):
+        status, printed = runs(*verb, "--store", name)
+        assert (2, True) == (status, printed.startswith(f"agentflow: there is no store at {name}: name one with"))
+    assert before == {path.name: path.read_bytes() for path in tmp_path.iterdir() if path.is_file()}
+
+
+def test_a_file_that_is_no_database_could_not_be_read(runs: Any, tmp_path: Path) -> None:
+    (tmp_path / "junk.db").write_text("this is no database, however long it may be" * 100)
+    status, printed = runs("list", "--store", "junk.db")
+    assert 2 == status
+    assert "junk.db could not be read (file is not a database): put that right and run again." in printed
 
 
 def test_tracked_runs_are_read_too(runs: Any, tmp_path: Path) -> None:

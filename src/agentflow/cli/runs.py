@@ -206,7 +206,10 @@ def _store(given: Namespace) -> Persister:
     url = given.store or os.environ.get(VARIABLE)
     if not url and not Path(FILE).exists():
         raise InputError(f"there is no {FILE} here: name a store with --store URL or the variable {VARIABLE}.")
-    return persister_from(url or f"sqlite:///{FILE}")
+    store = persister_from(url or f"sqlite:///{FILE}")
+    if not store.is_initialized():  # every verb is about runs that are there, so none makes a store
+        raise InputError(f"there is no store at {url or FILE}: name one with --store URL or the variable {VARIABLE}.")
+    return store
 
 
 def _head(store: Persister, given: Namespace, app_id: str) -> Head:

@@ -12,7 +12,7 @@ import sqlite3
 import time
 import weakref
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -92,7 +92,10 @@ class SQLitePersister(RelationalPersister):
             pass  # a connection is made with its tables
 
     def is_initialized(self) -> bool:
-        return self.db_path.exists()
+        if not self.db_path.exists():
+            return False
+        with self._explained("read"), closing(self._opened()) as connection:
+            return f"{self.table_name}_app" in _tables(connection)
 
     def close(self) -> None:
         with self._writing, self._looking:
@@ -136,19 +139,22 @@ class SQLitePersister(RelationalPersister):
         try:
             yield
         except sqlite3.Error as error:
+            lost = "nothing of this was saved; " if what == "written" else ""
             raise StoreError(
-                f"the SQLite file {self.db_path} could not be {what} ({error}): nothing of this was saved; put that "
-                "right and run again."
+                f"the SQLite file {self.db_path} could not be {what} ({error}): {lost}put that right and run again."
             ) from error
 
     # -- connections
 
     def _writing_connection(self) -> sqlite3.Connection:
         if self._writer is None:
-            self._writer = self._opened()
-            self._durable = None
-            self._writer.execute("PRAGMA journal_mode = WAL")
-            self._prepare(self._writer)
+            connection = self._opened()
+            try:
+                self._prepare(connection)
+            except BaseException:
+                connection.close()  # or the next verb would take it for one that is prepared
+                raise
+            self._writer, self._durable = connection, None
         return self._writer
 
     def _reading_connection(self) -> sqlite3.Connection:
@@ -182,17 +188,29 @@ class SQLitePersister(RelationalPersister):
             )
 
     def _prepare(self, connection: sqlite3.Connection) -> None:
+        self._check_ours(_tables(connection))
         ((version,),) = connection.execute("PRAGMA user_version").fetchall()
         if version > VERSION:
             raise StoreError(
                 f"{self.db_path} was written by a newer agentflow (version {version} of its tables, this one knows "
                 f"{VERSION}): install that one."
             )
+        connection.execute("PRAGMA journal_mode = WAL")
         _begin(connection)
         for statement in self._worded(SCHEMA).split(";"):
             connection.execute(statement)
         connection.execute(f"PRAGMA user_version = {VERSION}")
         connection.execute("COMMIT")
+
+    def _check_ours(self, found: set[str]) -> None:
+        """See that a file holds nothing yet but what was tracked, or is a store, whatever else is in it by now."""
+        foreign = sorted(name for name in found if not name.startswith(("sqlite_", "tracked_")))
+        stores = (name.removesuffix("_app") for name in foreign if name.endswith("_app"))
+        if foreign and not any({f"{each}_step", f"{each}_blob", f"{each}_use"} <= found for each in stores):
+            raise StoreError(
+                f"{self.db_path} is no store but somebody else's database (with {', '.join(foreign[:3])}): nothing in "
+                "it was changed; give the runs a file of their own."
+            )
 
 
 _abandoned: list[sqlite3.Connection] = []  # kept, so that nothing closes what the parent process still uses
@@ -226,6 +244,10 @@ def _roll_back(connection: sqlite3.Connection) -> None:
     if connection.in_transaction:
         with suppress(sqlite3.Error):
             connection.execute("ROLLBACK")
+
+
+def _tables(connection: sqlite3.Connection) -> set[str]:
+    return {str(name) for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type <> 'index'")}
 
 
 def _execute(connection: sqlite3.Connection) -> Execute:
