@@ -189,3 +189,10 @@ def test_what_cannot_be_served_is_said_and_how_to_put_it_right(what: str, said: 
 def test_a_token_alone_never_listens_for_other_machines(capsys: Any) -> None:
     assert 2 == main(["serve", "tests.serving.slow:story", "--store", "memory:", "--host", "0.0.0.0"])
     assert "lets other machines in" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("port", ["80000", "-1"])
+def test_a_port_that_there_is_not_is_a_mistake(port: str, capsys: Any) -> None:
+    assert 2 == main(["serve", "tests.serving.slow:story", "--store", "memory:", "--port", port])
+    said = f"agentflow: there is no port {port}: give one from 1 to 65535, or 0 for any that is free.\n"
+    assert said == capsys.readouterr().err

@@ -29,8 +29,10 @@ def serve(api: Any, *, host: str = "127.0.0.1", port: int = 8000, tell: Callable
             do not send.
 
     Raises:
-        BuildError: A server with nothing but a token would listen for other machines.
+        BuildError: A server with nothing but a token would listen for other machines, or there is no such port.
     """
+    if not 0 <= port <= 65535:
+        raise BuildError(f"there is no port {port}: give one from 1 to 65535, or 0 for any that is free.")
     token = getattr(api.state, "token", None) if isinstance(api, FastAPI) else None
     if token is not None and not _is_loopback(host):
         raise BuildError(
