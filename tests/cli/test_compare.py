@@ -174,7 +174,10 @@ def test_numbers_that_let_nothing_through_are_mistakes(
 def test_where_nothing_can_be_written_nobody_is_asked(prompts: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for place in (prompts.parent, prompts.parent / "absent" / "out.json"):
         said = mistake(capsys, str(prompts), "-m", GPT, "--json", str(place))
-        assert f"agentflow: cannot write --json to {place}: give a file in a directory that exists." == said
+        assert (
+            f"agentflow: cannot write --json to {place}: give a file that can be written, in a directory that exists."
+            == said
+        )
 
 
 def test_answers_are_shown_even_if_they_cannot_be_written(prompts: Path, capsys: pytest.CaptureFixture[str]) -> None:

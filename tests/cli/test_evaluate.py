@@ -62,6 +62,10 @@ def builder():
     )
 
 
+def factory(app_id, partition_key):
+    return ApplicationBuilder().with_graph(graph).with_entrypoint("listen").with_identifiers(app_id=app_id)
+
+
 graph = builder().build()
 application_builder = ApplicationBuilder().with_graph(graph).with_entrypoint("listen")
 application = application_builder.build()
@@ -87,7 +91,14 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 @pytest.mark.parametrize(
     "where",
-    ["my_agent:graph", "my_agent:builder", "my_agent:application", "my_agent:application_builder", "my_agent.py:graph"],
+    [
+        "my_agent:graph",
+        "my_agent:builder",
+        "my_agent:application",
+        "my_agent:application_builder",
+        "my_agent:factory",
+        "my_agent.py:graph",
+    ],
 )
 def test_the_graph_may_be_named_in_many_ways(place: Path, capsys: pytest.CaptureFixture[str], where: str) -> None:
     assert 0 == main(["eval", where, "listen", "cases.jsonl"])
@@ -127,6 +138,17 @@ def test_files_are_written(place: Path, capsys: pytest.CaptureFixture[str]) -> N
     assert 0.5 == json.loads((place / "a.json").read_text())["reports"][0]["accuracy"]
     assert "<h1>Evaluation</h1>" in (place / "a.html").read_text()
     assert "Written: a.json\nWritten: a.html\n" == capsys.readouterr().err
+
+
+@pytest.mark.parametrize("option", ["--json", "--html"])
+def test_a_file_that_cannot_be_written_is_told_before_a_case_is_paid_for(
+    place: Path, capsys: pytest.CaptureFixture[str], option: str
+) -> None:
+    assert 2 == main(["eval", "my_agent:graph", "listen", "cases.jsonl", option, "nowhere/x"])
+    said = (
+        f"agentflow: cannot write {option} to nowhere/x: give a file that can be written, in a directory that exists.\n"
+    )
+    assert ("", said) == capsys.readouterr()
 
 
 @pytest.mark.parametrize(("least", "status"), [("0.5", 0), ("0.51", 1)])

@@ -127,6 +127,7 @@ def test_the_doctor_finds_what_is_damaged(runs: Any) -> None:
         (("resume", "counting:make", "first", "--input", "x"), "--input 'x' is not of the form name=value"),
         (("resume", "counting:State", "first"), "name an ApplicationBuilder"),
         (("list", "--store", "mysql://x"), "names no store"),
+        (("export", "first", "--to", "nowhere/x.json"), "cannot write nowhere/x.json: No such file or directory"),
         (
             ("prune", "second", "--keep", "0"),
             "keep=0 is not usable, and nothing was done: give a whole number, 1 or more",

@@ -6,6 +6,7 @@ What must not live here: any command.
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from importlib import import_module
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
@@ -23,13 +24,15 @@ from agentflow.signatures import accepted
 def load_graph(where: str) -> Graph:
     """The graph that `module:name` stands for: itself, or of an application, a builder, or a function that makes one.
 
+    A function is given `app_id` and `partition_key` if it takes them.
+
     Raises:
         InputError: It is none of these, or there is no such module.
         UnknownNameError: The module has no such name.
     """
     found = load(where)
     if callable(found) and not isinstance(found, Graph | Application | ApplicationBuilder | GraphBuilder):
-        found = found()
+        found = _made(found, "example", None)
     if isinstance(found, ApplicationBuilder | GraphBuilder):
         found = found.build()
     if isinstance(found, Application):
@@ -52,9 +55,7 @@ def load_builder(where: str, app_id: str, partition_key: str | None) -> Applicat
     """
     found = load(where)
     if callable(found) and not isinstance(found, Application | ApplicationBuilder):
-        takes = accepted(found)
-        offered = {"app_id": app_id, "partition_key": partition_key}
-        found = found(**{name: value for name, value in offered.items() if takes is None or name in takes})
+        found = _made(found, app_id, partition_key)
     builder = found.builder if isinstance(found, Application) else found
     if not isinstance(builder, ApplicationBuilder):
         raise InputError(f"'{where}' is {found!r:.80}: name an ApplicationBuilder, or a function that makes one.")
@@ -86,6 +87,11 @@ def load(where: str) -> Any:
             raise UnknownNameError(f"'{place}' has no {name!r}. {did_you_mean(part, _public(found))}")
         found = getattr(found, part)
     return found
+
+
+def _made(function: Callable[..., Any], app_id: str, partition_key: str | None) -> Any:
+    takes, offered = accepted(function), {"app_id": app_id, "partition_key": partition_key}
+    return function(**{name: value for name, value in offered.items() if takes is None or name in takes})
 
 
 def _module(place: str) -> ModuleType:

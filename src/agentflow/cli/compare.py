@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from agentflow.cli._files import check_place, write
 from agentflow.errors import InputError
 
 if TYPE_CHECKING:
@@ -57,9 +58,11 @@ def run(arguments: argparse.Namespace) -> int:
         raise InputError("no model was named: say which with -m, such as -m gpt-4o-mini.")
     _check_numbers({"--max-tokens": arguments.max_tokens, "--concurrency": arguments.concurrency})
     files = {form: given for form in FORMS if (given := getattr(arguments, form)) is not None}
-    _check_files(files)
+    for form, path in files.items():  # before anybody is asked: an answer that was paid for must have a place to go
+        check_place(f"--{form}", path)
     done = _compared(prompts, arguments)
-    _write(done, files)
+    for form, path in files.items():
+        write(path, getattr(done, FORMS[form])(), "the answers stand above")
     return 1 if len(done.failures) == len(done.cells) else 0
 
 
@@ -110,18 +113,3 @@ def _check_numbers(given: Mapping[str, int | None]) -> None:
     for name, number in given.items():
         if number is not None and number < 1:
             raise InputError(f"{name} {number} lets nothing through: give at least 1.")
-
-
-def _check_files(files: Mapping[str, Path]) -> None:
-    """Before anybody is asked: an answer that was paid for must have a place to go."""
-    for form, path in files.items():
-        if path.is_dir() or not path.parent.is_dir():
-            raise InputError(f"cannot write --{form} to {path}: give a file in a directory that exists.")
-
-
-def _write(done: Comparison, files: Mapping[str, Path]) -> None:
-    for form, path in files.items():
-        try:
-            path.write_text(getattr(done, FORMS[form])(), encoding="utf-8")
-        except OSError as error:
-            raise InputError(f"cannot write {path}: {error.strerror}; the answers stand above.") from None

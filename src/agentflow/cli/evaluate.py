@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import argparse
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from agentflow.cli._files import check_place, write
 from agentflow.cli._loading import load_graph, load_selector
 from agentflow.errors import InputError, UnknownNameError, did_you_mean
 
@@ -69,6 +69,9 @@ def run(arguments: argparse.Namespace) -> int:
                 f"--decider {given!r} is not of the form NAME=MODULE:NAME with a name of its own: change it."
             )
         selectors[name] = load_selector(where)
+    for option, path in (("--json", arguments.json), ("--html", arguments.html)):
+        if path is not None and path != "-":
+            check_place(option, path)  # before the first case is paid for
     compared = evaluate(
         selectors,
         edges.selector_targets,
@@ -117,5 +120,5 @@ def _deliver(compared: Comparison, arguments: argparse.Namespace) -> None:
         print(compared.table(), end="")
     for path, made in ((arguments.json, compared.json), (arguments.html, compared.html)):
         if path is not None and path != "-":
-            Path(path).write_text(made(), encoding="utf-8")
+            write(path, made(), "the figures stand above")
             print(f"Written: {path}", file=sys.stderr)

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from agentflow.cli._files import write
 from agentflow.errors import InputError
 from agentflow.ids import new_id
 
@@ -134,7 +135,7 @@ def export_run(given: Namespace) -> int:
             _printing.whole(store, head, store.history(head.app_id, head.partition_key)), indent=2, ensure_ascii=False
         )
     if given.to:
-        Path(given.to).write_text(f"{text}\n", encoding="utf-8")
+        write(given.to, f"{text}\n")
     else:
         print(text)
     return 0
