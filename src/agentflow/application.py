@@ -323,6 +323,8 @@ class Application(Generic[Data]):
 
         Raises:
             RunError: No step is uncertain.
+            UndeclaredKeyError: The state has changes that the action does not declare.
+            ResultError: It lacks one that the action declares, or is no state.
         """
         run_blocking(saving.resolve(self._machine, BLOCKING, state))
 

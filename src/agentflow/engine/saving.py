@@ -12,7 +12,7 @@ from agentflow.engine.machine import READY, Machine
 from agentflow.errors import AgentflowError, BuildError, RunError
 from agentflow.hooks import fire
 from agentflow.runtime import Runtime
-from agentflow.state import State, without_history
+from agentflow.state import State, settle_told
 
 #: The changes that hooks are told of.
 TOLD = frozenset({"update_state", "reset_to_entrypoint"})
@@ -93,6 +93,8 @@ async def resolve(machine: Machine, runtime: Runtime, state: State[Any] | None) 
 
     Raises:
         RunError: No step is uncertain.
+        UndeclaredKeyError: The state has changes that the action does not declare.
+        ResultError: It lacks one that the action declares, or is no state.
     """
     machine.claim("resolve")
     try:
@@ -118,7 +120,10 @@ async def _resolved(machine: Machine, runtime: Runtime, state: State[Any] | None
         machine.intent, machine.failure, machine.status = None, None, READY
         if journal is not None:
             await journal.noted(machine, runtime)
-    elif journal is not None:
-        await journal.commit(machine, runtime, name, without_history(machine.state).merge(state))
+        return
+    contract = machine.graph.contracts[name]
+    settled = settle_told(contract.action.checked_state(state), contract.scope, machine.state)
+    if journal is not None:
+        await journal.commit(machine, runtime, name, settled)
     else:
-        machine.commit(name, without_history(state))
+        machine.commit(name, settled)

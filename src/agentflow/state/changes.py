@@ -11,7 +11,7 @@ from typing import Any, Final, Literal
 
 from agentflow.errors import ResultError
 from agentflow.facts import Fact
-from agentflow.state.declared import InheritedTyping, Scope, TypingSystem
+from agentflow.state.declared import InheritedTyping, Scope, TypingSystem, undeclared
 from agentflow.state.log import Log
 from agentflow.state.mapping import State, blank, written_keys
 
@@ -103,6 +103,22 @@ def settle(returned: State[Any], given: State[Any], base: State[Any]) -> State[A
         returned._scope = returned._origin = None  # made for this step, and from now on the state of the application
         return returned
     return _written_over(base, returned, scope.writes)
+
+
+def settle_told(told: State[Any], scope: Scope, base: State[Any]) -> State[Any]:
+    """The same, where somebody tells the state that an action led to: what it did not declare has to be as it was.
+
+    Raises:
+        UndeclaredKeyError: Another key than those of its writes has been changed.
+        ResultError: A declared write has no value in it.
+    """
+    before = base._values
+    others = {key: value for key, value in difference(base, told).set.items() if key not in scope.writes}
+    changed = {key for key, value in others.items() if key not in before or base[key] != value}
+    changed |= (_deleted(told) & before.keys()) - scope.writes
+    if changed:
+        raise undeclared(scope, "writes", min(changed))
+    return settle(told, view(base, scope), base)
 
 
 def _unwritten(scope: Scope, known: Set[str]) -> ResultError:
