@@ -220,6 +220,17 @@ def test_a_missing_key_fails_at_once_and_nothing_is_sent(
     )
 
 
+@pytest.mark.parametrize("verb", ["complete", "structured", "stream", "embed"])
+def test_a_misspelt_option_is_refused_before_anything_is_sent(server: FaultyServer, call: Driver, verb: str) -> None:
+    scenario = server.scenario()
+    given = (Choice, OPENAI, "Which?") if verb == "structured" else (OPENAI, "hello")
+
+    with pytest.raises(InputError, match="no option 'temprature'.*Did you mean 'temperature'"):
+        call(verb, *given, temprature=1, **at(scenario, OPENAI))
+
+    assert 0 == scenario.calls
+
+
 def test_a_hanging_model_leaves_time_for_its_fallback(server: FaultyServer, call: Driver) -> None:
     scenario = server.scenario("hang", 1)
     impatient = replace(QUICK, timeout=30.0, deadline=1.2)

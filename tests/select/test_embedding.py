@@ -137,6 +137,25 @@ def test_vectors_of_different_lengths_are_an_error(colour: Colour) -> None:
         colour.select(decider, {"query": "cat"})
 
 
+@pytest.mark.parametrize("given", [None, 3, [None], ["far"]])
+def test_what_an_embedder_gives_must_be_vectors(colour: Colour, given: object) -> None:
+    decider = EmbeddingDecider(embedder=lambda texts: given, name="near")  # type: ignore[arg-type, return-value]
+    with pytest.raises(DecideError, match=r"^near gave .*, which are no vectors: return a list of numbers for each"):
+        colour.select(decider, {"query": "cat"})
+
+
+@pytest.mark.parametrize("number", [float("nan"), float("inf")])
+def test_a_vector_that_points_nowhere_is_an_error(colour: Colour, number: float) -> None:
+    decider = EmbeddingDecider(embedder=lambda texts: [[number, 1.0] for _ in texts], name="near")
+    with pytest.raises(DecideError, match="near gave a vector with nan or infinity in it: return finite numbers"):
+        colour.select(decider, {"query": "cat"})
+
+
+def test_an_option_that_nobody_knows_is_refused() -> None:
+    with pytest.raises(BuildError, match="no option 'treshold'.*Did you mean 'thresholds'"):
+        EmbeddingDecider(treshold=0.5)  # type: ignore[call-arg]
+
+
 def test_an_async_embedder_is_awaited() -> None:
     decision = Colour("async").select(EmbeddingDecider(embedder=awaited, name="near"), {"query": "draw"})
     assert "near" == decision.decided_by

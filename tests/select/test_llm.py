@@ -348,3 +348,21 @@ class TestBuilding:
         decider.select({"query": "a cat"}, TARGETS)
         copied = pickle.loads(pickle.dumps(decider))
         assert "draw" == copied.select({"query": "a cat"}, TARGETS).target
+
+
+def test_an_option_that_nobody_knows_is_refused() -> None:
+    with pytest.raises(
+        BuildError, match=r"no option 'tmperature': .*extra=\{'tmperature': .*Did you mean 'temperature'"
+    ):
+        LLMDecider(tmperature=1)  # type: ignore[call-arg]
+    with pytest.raises(BuildError, match="no option 'vots'.*Did you mean 'votes'"):
+        LLMDecider(vots=3)  # type: ignore[call-arg]
+    with pytest.raises(BuildError, match="no option 'bogus': .*Options: 'system', "):
+        LLMDecider().with_model("gpt-4o", bogus=5)  # type: ignore[call-arg]
+
+
+def test_options_of_single_providers_stay() -> None:
+    decider = LLMDecider(seed=1, top_p=0.5, vertex_project="mine", extra={"bogus": 5})  # type: ignore[call-arg]
+    assert (1, 0.5, "mine", {"bogus": 5}) == tuple(
+        decider.options.get(name) for name in ("seed", "top_p", "vertex_project", "extra")
+    )

@@ -5,11 +5,11 @@ What must not live here: sending anything.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, TypedDict
 
-from agentflow.errors import InputError
+from agentflow.errors import AgentflowError, InputError, did_you_mean
 from agentflow.llm import backend
 from agentflow.llm.flow import Call
 from agentflow.llm.policy import RetryPolicy
@@ -19,7 +19,9 @@ DEFAULT_POLICY: Final = RetryPolicy()
 
 
 class Options(TypedDict, total=False):
-    """What every verb takes besides the model and what to say to it. Names not listed here go to litellm as given.
+    """What every verb takes besides the model and what to say to it.
+
+    Other parameters that litellm knows by name, such as `seed` or `top_p`, go to it as given.
 
     Attributes:
         system: Said to the model before the messages.
@@ -32,7 +34,7 @@ class Options(TypedDict, total=False):
         deadline: Seconds the whole call may take; otherwise the policy's.
         fallback_models: Asked in this order when the model before has failed for good.
         policy: Budgets and waits; `RetryPolicy()` when left out.
-        extra: Further parameters of `litellm.completion`, such as {"seed": 1}.
+        extra: Further parameters for litellm and the provider, known to nobody here.
     """
 
     system: str | None
@@ -46,6 +48,40 @@ class Options(TypedDict, total=False):
     fallback_models: Sequence[str]
     policy: RetryPolicy | None
     extra: Mapping[str, object]
+
+
+#: Parameters that litellm's `completion` and `embedding` take, or hand to some provider; `extra` takes any other.
+KNOWN_TO_LITELLM: Final = frozenset({
+    "additional_drop_params", "allowed_openai_params", "api_type", "api_version", "audio", "base_url",
+    "cache_control_injection_points", "caching", "context_management", "custom_llm_provider", "deployment_id",
+    "dimensions", "drop_params", "encoding_format", "extra_body", "extra_headers", "frequency_penalty",
+    "function_call", "functions", "guided_json", "headers", "input_type", "litellm_session_id", "logit_bias",
+    "logprobs", "max_completion_tokens", "metadata", "min_p", "mock_response", "modalities", "n", "num_ctx",
+    "num_predict", "organization", "parallel_tool_calls", "plugins", "prediction", "presence_penalty",
+    "project", "prompt_cache_key", "prompt_cache_retention", "provider", "provider_options", "reasoning",
+    "reasoning_effort", "reasoning_format", "repetition_penalty", "response_format", "route", "safe_prompt",
+    "safety_identifier", "safety_settings", "seed", "service_tier", "stop", "stop_sequences", "store", "task",
+    "thinking", "tool_choice", "top_k", "top_logprobs", "top_p", "transforms", "truncation", "user",
+    "verbosity", "web_search_options",
+})  # fmt: skip
+_PROVIDERS_OWN: Final = ("aws_", "azure_", "vertex_", "watsonx_")
+
+
+def check_options(
+    options: Mapping[str, Any], error: type[AgentflowError] = InputError, also: Iterable[str] | None = None
+) -> None:
+    """Refuse an option that nobody knows, which would go to the provider and do nothing there.
+
+    Raises:
+        AgentflowError: There is one; of the type `error`, and `also` are names it may have been meant for.
+    """
+    for name in options:
+        if name not in Options.__annotations__ and name not in KNOWN_TO_LITELLM and not name.startswith(_PROVIDERS_OWN):
+            near = did_you_mean(name, {*Options.__annotations__, *KNOWN_TO_LITELLM, *(also or ())})
+            hint = near if near.startswith("Did") else f"Options: {', '.join(map(repr, Options.__annotations__))}."
+            raise error(
+                f"there is no option {name!r}: pass what only the provider knows as extra={{{name!r}: ...}}. {hint}"
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +120,7 @@ class Request:
 
 def build(model: str, messages: str | Sequence[Message], options: Mapping[str, Any]) -> Request:
     """Check and normalise what a verb was given; names that are not in `Options` are parameters for litellm."""
+    check_options(options)
     given = dict(options)
     policy = given.pop("policy", None) or DEFAULT_POLICY
     limits = {name: given.pop(name, None) for name in ("timeout", "deadline")}

@@ -6,6 +6,7 @@ What must not live here: how texts become vectors (`agentflow.llm`, `hashing.py`
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ from typing import Any, Final, Unpack
 
 from agentflow.errors import BuildError, DecideError
 from agentflow.llm.embedding import aembed, embed
-from agentflow.llm.requests import Options
+from agentflow.llm.requests import Options, check_options
 from agentflow.runtime import ASYNC, BLOCKING, Runtime, new_lock, offloading, run_blocking
 from agentflow.select import prompt
 from agentflow.select.decider import Decider, fallback_name, undeclared
@@ -89,6 +90,7 @@ class EmbeddingDecider(Decider):
         name: str | None = None,
         **options: Unpack[Options],
     ) -> None:
+        check_options(options, BuildError, also=EmbeddingDecider.__init__.__kwdefaults__)
         self.model, self.embedder, self.options = model, embedder, options
         self.examples = {target: tuple(names(texts)) for target, texts in (examples or {}).items()}
         self.default_threshold = 0.3 if isinstance(thresholds, Mapping) else float(thresholds)
@@ -211,7 +213,14 @@ class EmbeddingDecider(Decider):
             ask: Any = runtime.pick(embed, aembed)
             return [unit(vector) for vector in (await runtime.call(ask, self.model, texts, **self.options)).vectors]
         given = await offloading(runtime).call(self.embedder, texts)
-        vectors = [unit([float(value) for value in vector]) for vector in given]
+        try:
+            vectors = [unit([float(value) for value in vector]) for vector in given]
+        except (TypeError, ValueError) as error:
+            raise DecideError(
+                f"{self.name} gave {given!r:.80}, which are no vectors: return a list of numbers for each text."
+            ) from error
+        if any(math.isnan(sum(vector)) for vector in vectors):
+            raise DecideError(f"{self.name} gave a vector with nan or infinity in it: return finite numbers.")
         if len(vectors) != len(texts):
             raise DecideError(f"{self.name} gave {len(vectors)} vectors for {len(texts)} texts: return one for each.")
         return vectors

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, Unpack
 
 from agentflow.errors import BuildError, DecideError, ProviderError, RealCallError
 from agentflow.llm.policy import RetryPolicy
-from agentflow.llm.requests import Options
+from agentflow.llm.requests import Options, check_options
 from agentflow.llm.results import Message
 from agentflow.llm.structuring import Mode, astructured, structured
 from agentflow.runtime import Runtime
@@ -87,7 +87,7 @@ class LLMDecider(Decider):
             `timeout`, `deadline`, `fallback_models`, `policy`, `extra`.
 
     Raises:
-        BuildError: `votes`, `window` or `min_confidence` is out of range, or the template has a wrong placeholder.
+        BuildError: A number is out of range, the template has a wrong placeholder, or nobody knows an option.
 
     Example:
         >>> from agentflow import LLMDecider
@@ -134,11 +134,11 @@ class LLMDecider(Decider):
         if votes < 1 or window < 0 or reasks < 0 or not 0 <= (min_confidence or 0) <= 1:
             given = f"{votes=}, {window=}, {reasks=}, {min_confidence=}"
             raise BuildError(f"LLMDecider({given}) is out of range: at least 1 vote, nothing negative, at most 1 sure.")
-        self.model = model
+        check_options(options, BuildError, also=LLMDecider.__init__.__kwdefaults__)
+        self.model, self.descriptions = model, dict(descriptions or {})
         self.template = None if template is None else prompt.Template(template)
         self.reads = prompt.keys_shown(reads, self.template, history)
         self.fallback = fallback_name(fallback)
-        self.descriptions = dict(descriptions or {})
         self.examples = examples_of(examples)
         self.history, self.window = history, window
         self.allow_abstain, self.min_confidence = allow_abstain, min_confidence
@@ -168,6 +168,7 @@ class LLMDecider(Decider):
             model: Any litellm model name.
             **options: Those that change; see `agentflow.llm.Options`.
         """
+        check_options(options, BuildError)
         other = copy.copy(self)
         other.model, other._name = model, f"LLMDecider({model})"
         other.system = options.pop("system", None) or self.system
@@ -206,13 +207,8 @@ class LLMDecider(Decider):
         menu = self._menu(targets)
         messages: list[Message] = [{"role": "system", "content": f"{self.system}\n\n{menu.text}"}]
         for example in self.examples:
-            messages += [
-                {
-                    "role": "user",
-                    "content": example.given if isinstance(example.given, str) else self._said(example.given),
-                },
-                {"role": "assistant", "content": _answer(example)},
-            ]
+            said = example.given if isinstance(example.given, str) else self._said(example.given)
+            messages += [{"role": "user", "content": said}, {"role": "assistant", "content": _answer(example)}]
         keys = None if self.reads is None else tuple(key for key in self.reads if key in state or key != self.history)
         messages.append({"role": "user", "content": self._said(prompt.readable(state, keys))})
         return _Question(menu.model, tuple(messages), menu.names)
