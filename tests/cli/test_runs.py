@@ -93,6 +93,60 @@ def test_one_goes_on_until_it_halts(runs: Any) -> None:
     assert printed.endswith("halted: halt_after 'count'\n")
 
 
+TYPED = """
+from __future__ import annotations
+from agentflow import ApplicationBuilder, State, action
+from pydantic import BaseModel
+
+class Place(BaseModel):
+    row: int
+
+class Odd:
+    pass
+
+@action(reads=["n"], writes=["n", "given"])
+def count(state: State, by: int, share: float = 0.0, loud: bool = False, rows: list[int] = (), at: Place | None = None,
+          note: str | None = None, odd: Odd | None = None, bare=None) -> State:
+    return state.update(n=state["n"] + by, given=[share, loud, list(rows), at and at.row, note, bare])
+
+def make(app_id):
+    made = ApplicationBuilder().with_actions(count).with_transitions(("count", "count"))
+    return made.with_entrypoint("count").with_state(n=0)
+"""
+
+
+def test_inputs_are_of_the_types_that_the_action_declares(runs: Any, tmp_path: Path) -> None:
+    (tmp_path / "typed_counting.py").write_text(TYPED)
+    given = ["by=3", "share=0.5", "loud=yes", "rows=[1, 2]", 'at={"row": 4}', "note={x}", "bare=7"]
+    inputs = [word for pair in given for word in ("--input", pair)]
+    assert 0 == runs("resume", "typed_counting.py:make", "first", "--halt-after", "count", *inputs)[0]
+    state = json.loads(runs("show", "first", "--json")[1])["state"]
+    assert {"n": 5, "given": [0.5, True, [1, 2], 4, "{x}", "7"]} == state
+    assert 0 == runs("resume", "typed_counting.py:make", "first", "--halt-after", "count", "--input", "by=1",
+                     "--input", "at=null")[0]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("inputs", "message"),
+    [
+        (["by=three"], "--input by=three does not fit 'count': by: Input should be a valid integer"),
+        (["by=1", 'at={"row": "x"}'], "does not fit 'count': at.row: Input should be a valid integer"),
+        (["by=1", "rows=[1"], "does not fit 'count': rows: Invalid JSON"),
+        (["by=1", "odd=x"], "the input 'odd' of 'count' is of a type that cannot be written as text"),
+        (["bye=1"], "no action takes an input 'bye'. Did you mean 'by'?"),
+        ([], "'count' comes next and needs the input 'by': add --input by=..."),
+    ],
+)
+def test_inputs_that_do_not_fit_are_refused_before_the_run(
+    runs: Any, tmp_path: Path, inputs: list[str], message: str
+) -> None:
+    (tmp_path / "typed_counting.py").write_text(TYPED)
+    before = runs("export", "first")
+    status, printed = runs("resume", "typed_counting.py:make", "first", *(f"--input={pair}" for pair in inputs))
+    assert (2, True) == (status, message in printed)
+    assert before == runs("export", "first")
+
+
 def test_everything_is_exported(runs: Any, tmp_path: Path) -> None:
     assert (0, "") == runs("export", "first", "--to", "first.json")
     found = json.loads((tmp_path / "first.json").read_text())

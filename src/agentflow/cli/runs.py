@@ -107,18 +107,14 @@ def fork_run(given: Namespace) -> int:
 def resume(given: Namespace) -> int:
     """Go on with an application."""
     from agentflow.cli import _printing
+    from agentflow.cli._inputs import inputs_of
     from agentflow.cli._loading import load_builder
 
-    inputs = {}
-    for pair in given.input:
-        name, separator, value = pair.partition("=")
-        if not separator:
-            raise InputError(f"--input {pair!r} is not of the form name=value.")
-        inputs[name] = value
     with _store(given) as store:
         head = _head(store, given, given.app)
         builder = load_builder(getattr(given, "module:builder"), head.app_id, head.partition_key)
         app = builder.saved_in(store, head.app_id, head.partition_key).build()
+        inputs = inputs_of(given.input, app.get_next_action(), app.graph.actions)
         app.run(halt_before=given.halt_before, halt_after=given.halt_after, inputs=inputs, max_steps=given.max_steps)
         _printing.application(store, _head(store, given, given.app), store.history(head.app_id, head.partition_key))
         print(f"\n{app.status.value}{f': {app.halted_by}' if app.halted_by else ''}")

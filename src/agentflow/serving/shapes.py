@@ -195,7 +195,7 @@ def inputs_of(action: Action) -> type[BaseModel]:
     fields: dict[str, Any] = {}
     for number, name in enumerate((*parameters.required, *parameters.optional)):
         # Under a number and not its name, which may be one that models have for something else, such as `json`.
-        fields[f"input_{number}"] = _type_of(action, name), Field(parameters.defaults.get(name, ...), alias=name)
+        fields[f"input_{number}"] = type_of(action, name), Field(parameters.defaults.get(name, ...), alias=name)
         try:
             created: type[BaseModel] = create_model(model, __base__=Strict, __doc__=action.description, **fields)
             created.model_json_schema()
@@ -216,7 +216,7 @@ def values_of(body: BaseModel) -> dict[str, Any]:
     }
 
 
-def _type_of(action: Action, name: str) -> Any:
+def type_of(action: Action, name: str) -> Any:
     """The type of an input, looked up where the action is defined.
 
     Raises:
