@@ -9,7 +9,7 @@ from collections.abc import AsyncGenerator, Callable, Generator, Iterator, Mappi
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from agentflow.actions import Action
-from agentflow.budget import Budget, Meter
+from agentflow.budget import Budget
 from agentflow.conditions import Condition
 from agentflow.containers import AsyncStreamingResultContainer, StreamingResultContainer
 from agentflow.context import ApplicationContext, ParentPointer
@@ -89,8 +89,8 @@ class Application(Generic[Data]):
         """Perform steps until a halt, or until there is nowhere to go.
 
         Args:
-            halt_before: Names of actions (or `"@tag:x"`) to halt before: the choice of what follows is made and kept.
-            halt_after: Names of actions (or `"@tag:x"`) to halt after; looked at first, so it wins over `halt_before`.
+            halt_before: Actions or their names, or "@tag:x", to halt before; the choice of it is made and kept.
+            halt_after: Actions or their names, or "@tag:x", to halt after; looked at first: it wins over `halt_before`.
             inputs: Offered to every action that declares them.
             halt_when: A condition, or function of the state, that halts the run after the step that makes it hold.
             max_steps: The most steps to perform; one that is reached is an error.
@@ -457,7 +457,7 @@ class Application(Generic[Data]):
         graph = self._machine.graph
         halts = rules.halts(graph, halt_before, halt_after, halt_when)
         offered = rules.checked_inputs(graph, inputs)
-        meter = None if budget is None else Meter(budget)
+        meter = rules.metered(budget, max_steps)
         return Run(self._machine, runtime, ExecuteMethod[method], halts, offered, max_steps, None, meter)
 
     def _require_blocking(self) -> None:

@@ -39,10 +39,10 @@ class Budget(Fact):
     def __post_init__(self) -> None:
         for name in ("steps", "tokens", "usd", "seconds"):
             limit = getattr(self, name)
-            if limit is not None and not limit > 0:
-                raise BuildError(
-                    f"Budget({name}={limit!r}) allows nothing: give a positive number, or None for no limit."
-                )
+            number = isinstance(limit, int | float)
+            if limit is not None and not (number and limit > 0):
+                wrong = "allows nothing" if number else "is no number"
+                raise BuildError(f"Budget({name}={limit!r}) {wrong}: give a positive number, or None for no limit.")
 
 
 class Meter:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, ClassVar, Final
 
 from agentflow.errors import BuildError, ResultError
-from agentflow.runtime import name_of
+from agentflow.runtime import name_of, truth
 from agentflow.signatures import is_async, names
 from agentflow.state import Scope, State, view
 
@@ -65,8 +65,10 @@ class Condition:
         Raises:
             UndeclaredKeyError: It reads a key that is not among its `keys`.
             MissingKeyError: A key it reads has no value.
+            ResultError: Its function gave something to be awaited.
         """
-        return bool(self.resolver(state if self._scope is None else view(state, self._scope)))
+        answer = self.resolver(state if self._scope is None else view(state, self._scope))
+        return answer if answer is True or answer is False else truth(self.resolver, answer)
 
     def run(self, state: State[Any]) -> dict[str, bool]:
         """The same as a dict: `{Condition.KEY: True or False}`."""
@@ -288,12 +290,12 @@ def holds(condition: Condition | Callable[[State[Any]], Any], state: State[Any])
     """Whether a condition, or a plain function of the state, holds.
 
     Raises:
-        ResultError: It is neither.
+        ResultError: It is neither, or gave something to be awaited.
     """
     if isinstance(condition, Condition):
         return condition.evaluate(state)
     if callable(condition):
-        return bool(condition(state))
+        return truth(condition, condition(state))
     raise ResultError(f"{condition!r} is no condition: pass when(...), expr(...) or a function of the state.")
 
 

@@ -17,7 +17,7 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from types import CoroutineType
 from typing import TYPE_CHECKING, Any, Final, NoReturn, Protocol, TypeVar
 
-from agentflow.errors import ActionTimeoutError, AsyncCodeError
+from agentflow.errors import ActionTimeoutError, AsyncCodeError, ResultError
 
 if TYPE_CHECKING:
     from concurrent.futures import Future  # only named: importing it costs every program a millisecond or two
@@ -261,6 +261,21 @@ def refuse_awaitable(fn: Callable[..., Any], value: Any) -> NoReturn:
     if isinstance(value, CoroutineType):
         value.close()
     refuse_async(name_of(fn))
+
+
+def truth(fn: Callable[..., Any], value: Any) -> bool:
+    """Whether what the function of a condition gave is true.
+
+    Raises:
+        ResultError: It has to be awaited; unawaited it would always be true.
+    """
+    if hasattr(value, "__await__"):
+        if isinstance(value, CoroutineType):
+            value.close()
+        raise ResultError(
+            f"'{name_of(fn)}' gave something to be awaited: make what it calls plain, or use Select(...)."
+        )
+    return bool(value)
 
 
 def refuse_async(name: str) -> NoReturn:

@@ -8,16 +8,19 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from agentflow.actions import Contract
+from agentflow.actions import Action, Contract
+from agentflow.budget import Budget, Meter
 from agentflow.conditions import Condition
 from agentflow.context import ApplicationContext
 from agentflow.errors import BuildError, InputError, UnknownNameError, did_you_mean
 from agentflow.facts import Fact
 from agentflow.graph import Graph
-from agentflow.signatures import names
+from agentflow.runtime import name_of
+from agentflow.signatures import is_async
 from agentflow.state import State
 
-Names = str | Iterable[str] | None
+#: Where to halt: names of actions, `"@tag:x"`, or the actions themselves; one, or several.
+Names = str | Action | Iterable[str | Action] | None
 
 
 def bind(contract: Contract, inputs: Mapping[str, Any], context: ApplicationContext) -> dict[str, Any]:
@@ -47,10 +50,12 @@ def checked_inputs(graph: Graph, inputs: Mapping[str, Any] | None) -> Mapping[st
     """The inputs offered to a run.
 
     Raises:
-        InputError: A name is reserved, or no action of the graph takes an input of that name.
+        InputError: They are no mapping, a name is reserved, or no action of the graph takes an input of that name.
     """
     if not inputs:
         return {}
+    if not isinstance(inputs, Mapping) or not all(isinstance(name, str) for name in inputs):
+        raise InputError(f"inputs={inputs!r:.80} is no mapping of names: pass inputs={{name: value}}.")
     for name in inputs:
         if name.startswith("__"):
             raise InputError(f"the input {name!r} is reserved: names that start with '__' are filled in by the engine.")
@@ -81,18 +86,42 @@ def halts(
 
     Raises:
         UnknownNameError: There is no action of that name, or none with that tag.
-        BuildError: `when` is neither a condition nor a function.
+        BuildError: `when` is neither a condition nor a plain function.
     """
     if not before and not after and when is None:
         return NO_HALTS
     if when is not None and not isinstance(when, Condition) and not callable(when):
         raise BuildError(f"halt_when={when!r} is no condition: pass when(...), expr(...) or a function of the state.")
+    if when is not None and not isinstance(when, Condition) and is_async(when):
+        raise BuildError(
+            f"halt_when='{name_of(when)}' is async, and a condition is not awaited: make it a plain def, and await in "
+            "an action that writes what it looks at."
+        )
     return Halts(_resolved(graph, before), _resolved(graph, after), when)
+
+
+def metered(budget: Budget | None, max_steps: int | None) -> Meter | None:
+    """What counts against the budget of a run, None when it has none.
+
+    Raises:
+        BuildError: `budget` is no budget, or `max_steps` is no number of steps.
+    """
+    if max_steps is not None and (not isinstance(max_steps, int) or max_steps < 1):
+        raise BuildError(f"max_steps={max_steps!r} allows no step: give a whole number from 1, or None for no limit.")
+    if budget is None:
+        return None
+    if not isinstance(budget, Budget):
+        raise BuildError(f"budget={budget!r:.80} is no budget: pass one, such as budget=Budget(usd=0.05).")
+    return Meter(budget)
 
 
 def _resolved(graph: Graph, given: Names) -> frozenset[str]:
     found: set[str] = set()
-    for name in names(given or ()):
+    several: Any = given or ()
+    for each in several if isinstance(several, Iterable) and not isinstance(several, str) else (several,):
+        name = each if isinstance(each, str) else getattr(each, "name", None)
+        if not isinstance(name, str):
+            raise UnknownNameError(f"cannot halt at {each!r}, which is no action: pass its name, or the action itself.")
         if name.startswith("@tag:"):
             found.update(action.name for action in graph.get_actions_by_tag(name.removeprefix("@tag:")))
         elif graph.has_action(name):
