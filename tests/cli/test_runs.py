@@ -223,12 +223,50 @@ def test_a_file_that_is_no_database_could_not_be_read(runs: Any, tmp_path: Path)
     assert "junk.db could not be read (file is not a database): put that right and run again." in printed
 
 
-def test_tracked_runs_are_read_too(runs: Any, tmp_path: Path) -> None:
-    tracker = LocalTracker(project="demo", root=tmp_path / "home")
-    made = ApplicationBuilder().with_actions(count).with_entrypoint("count").with_state(n=0).with_tracker(tracker)
-    made.with_identifiers(app_id="tracked").build().run()
-    tracker.flush()
-    tracker.close()
-    assert ["tracked", "demo", "1"] == runs("list", "--tracked", "--root", "home")[1].splitlines()[1].split()[:3]
-    assert "0  count" in runs("show", "tracked", "--tracked", "--root", "home")[1]
-    assert "count" in runs("watch", "tracked", "--root", "home", "--seconds", "0.01")[1]
+@pytest.fixture
+def home(tmp_path: Path) -> str:
+    """What was tracked: an application with the same id of two people."""
+    for whose in ("ada", "bob"):
+        tracker = LocalTracker(project="demo", root=tmp_path / "home")
+        made = (
+            ApplicationBuilder().with_actions(count).with_entrypoint("count").with_state(n=0 if whose == "ada" else 5)
+        )
+        made.with_identifiers(app_id="tracked", partition_key=whose).with_tracker(tracker).build().run()
+        tracker.close()
+    return "home"
+
+
+def test_tracked_runs_are_read_too(runs: Any, home: str) -> None:
+    listed = runs("list", "--tracked", "--root", home)[1].splitlines()[1:]
+    assert [["tracked", "demo", "1"]] * 2 == [line.split()[:3] for line in listed]
+    assert "0  count" in runs("show", "tracked", "--tracked", "--root", home)[1]
+    assert "count" in runs("watch", "tracked", "--root", home, "--seconds", "0.01")[1]
+
+
+def test_tracked_runs_are_printed_as_json_too(runs: Any, home: str) -> None:
+    listed = json.loads(runs("list", "--tracked", "--json", "--root", home)[1])
+    assert [("tracked", "bob", 1, "done"), ("tracked", "ada", 1, "done")] == [
+        (app["app_id"], app["partition_key"], app["steps"], app["status"]) for app in listed
+    ]
+    shown = json.loads(runs("show", "tracked", "--tracked", "--json", "--root", home)[1])
+    assert ([("count", {"n": 6})], []) == ([(s["action"], s["set"]) for s in shown["steps"]], shown["decisions"])
+
+
+def test_tracked_runs_may_be_those_of_one_partition(runs: Any, home: str) -> None:
+    whose = ("--partition", "ada", "--root", home)
+    assert ["ada"] == [app["partition_key"] for app in json.loads(runs("list", "--tracked", "--json", *whose)[1])]
+    assert "n = 1" in runs("show", "tracked", "--tracked", *whose)[1]
+    assert "'n': 1" in runs("watch", "tracked", "--seconds", "0.01", *whose)[1]
+    assert "'n': 6" in runs("watch", "tracked", "--seconds", "0.01", "--root", home)[1]
+
+
+@pytest.mark.parametrize("command", [("show", "nobody", "--tracked"), ("watch", "nobody"), ("watch", "tracked")])
+def test_what_was_not_tracked_is_said_at_once(runs: Any, home: str, command: tuple[str, ...]) -> None:
+    status, printed = runs(*command, "--root", home, "--partition", "eve")
+    assert (2, True) == (status, f"nothing was tracked of an application {command[1]!r} in home" in printed)
+
+
+@pytest.mark.parametrize("where", [(), ("--tracked",)])
+def test_a_list_of_less_than_nothing_is_a_mistake(runs: Any, where: tuple[str, ...]) -> None:
+    said = "agentflow: --limit -1 is not usable: give a whole number, 0 or more.\n"
+    assert (2, said) == runs("list", "--limit", "-1", *where)

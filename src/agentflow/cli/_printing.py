@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from agentflow.errors import AgentflowError
@@ -150,8 +151,14 @@ def _examined(store: Persister, head: Head) -> str | None:
     return None
 
 
-def tracked(found: Iterable[TrackedApplication]) -> None:
+def tracked(found: Iterable[TrackedApplication], *, as_json: bool) -> None:
     """Print tracked applications, a line each."""
+    if as_json:
+        import json
+
+        shown = [{name: fact for name, fact in asdict(app).items() if name != "graph"} for app in found]
+        print(json.dumps(shown, indent=2, ensure_ascii=False))
+        return
     rows = [
         (app.app_id, app.project, str(app.steps), app.damaged or app.status, _ago(app.last_at or app.created_at))
         for app in found
@@ -159,8 +166,14 @@ def tracked(found: Iterable[TrackedApplication]) -> None:
     _columns(("application", "project", "steps", "status", "changed"), rows)
 
 
-def tracked_steps(steps: Iterable[TrackedStep], decisions: Iterable[TrackedDecision]) -> None:
+def tracked_steps(steps: Iterable[TrackedStep], decisions: Iterable[TrackedDecision], *, as_json: bool) -> None:
     """Print the tracked steps of an application."""
+    if as_json:
+        import json
+
+        told = {"steps": [asdict(step) for step in steps], "decisions": [asdict(decision) for decision in decisions]}
+        print(json.dumps(told, indent=2, ensure_ascii=False))
+        return
     chosen: dict[int | None, list[TrackedDecision]] = {}
     for decision in decisions:
         chosen.setdefault(decision.sequence_id, []).append(decision)

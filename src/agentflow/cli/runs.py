@@ -18,6 +18,7 @@ from agentflow.ids import new_id
 if TYPE_CHECKING:
     from agentflow.persistence import Persister
     from agentflow.persistence.records import Head
+    from agentflow.tracking import Runs
 
 NAME: Final = "runs"
 HELP: Final = "saved and tracked runs: list, show, diff, fork, resume, export, prune, doctor, watch"
@@ -55,10 +56,13 @@ def list_runs(given: Namespace) -> int:
     """Print the applications."""
     from agentflow.cli import _printing
 
+    if given.limit < 0:
+        raise InputError(f"--limit {given.limit} is not usable: give a whole number, 0 or more.")
     if given.tracked:
         from agentflow.tracking import Runs
 
-        _printing.tracked(Runs(given.root).applications(limit=given.limit))
+        found = Runs(given.root).applications(partition_key=given.partition, limit=given.limit)
+        _printing.tracked(found, as_json=given.json)
         return 0
     with _store(given) as store:
         heads = sorted(store.all_heads(given.partition), key=lambda head: -head.updated_at)
@@ -71,10 +75,9 @@ def show(given: Namespace) -> int:
     from agentflow.cli import _printing
 
     if given.tracked:
-        from agentflow.tracking import Runs
-
-        runs = Runs(given.root)
-        _printing.tracked_steps(runs.steps(given.app), runs.decisions(given.app))
+        runs, whose = _tracked(given), {"partition_key": given.partition}
+        steps, decisions = runs.steps(given.app, **whose), runs.decisions(given.app, **whose)
+        _printing.tracked_steps(steps, decisions, as_json=given.json)
         return 0
     with _store(given) as store:
         head = _head(store, given, given.app)
@@ -154,11 +157,10 @@ def doctor(given: Namespace) -> int:
 
 
 def watch_run(given: Namespace) -> int:
-    """Print what is tracked of an application, until it has been quiet for long enough."""
+    """Print what is tracked of an application, for so many seconds."""
     from agentflow.cli import _printing
-    from agentflow.tracking import Runs
 
-    for event in Runs(given.root).follow(given.app, seconds=given.seconds):
+    for event in _tracked(given).follow(given.app, seconds=given.seconds, partition_key=given.partition):
         _printing.event(event)
     return 0
 
@@ -207,6 +209,18 @@ def _store(given: Namespace) -> Persister:
     if not store.is_initialized():  # every verb is about runs that are there, so none makes a store
         raise InputError(f"there is no store at {url or FILE}: name one with --store URL or the variable {VARIABLE}.")
     return store
+
+
+def _tracked(given: Namespace) -> Runs:
+    from agentflow.tracking import Runs
+
+    runs = Runs(given.root)
+    if runs.application(given.app, given.partition) is None:
+        raise InputError(
+            f"nothing was tracked of an application {given.app!r} in {runs.path}: `agentflow runs list --tracked` "
+            "shows those that something was."
+        )
+    return runs
 
 
 def _head(store: Persister, given: Namespace, app_id: str) -> Head:
