@@ -423,7 +423,7 @@ class ApplicationBuilder:
         spawn = None if by is None else Pointer(Key(by.partition_key or "", by.app_id), at)
         fit = self._source.fit if self._source is not None else None
         key = Key.of(identity.partition_key, identity.app_id)
-        machine.journal = journal_of(self._saving, key, self._typing, fit, spawn)
+        machine.journal = journal_of(self._saving, key, machine.graph, self._typing, fit, spawn)
         if saved is not None:
             placed(saved, machine, self._source, machine.journal)
             if self._at_entrypoint:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import pytest
 
 from agentflow import ApplicationBuilder, State, action
 from agentflow.errors import AsyncCodeError, BuildError, ConflictError
+from agentflow.parallel import MapStates
 from agentflow.persistence import DevNullPersister
 from tests.drivers import Driver
 
@@ -134,6 +136,47 @@ def test_an_async_one_works_in_async_runs_and_says_so_in_others() -> None:
     assert 1 == asyncio.run(run())
     with pytest.raises(AsyncCodeError):
         builder(older).build()
+
+
+@action(reads=["n"], writes=["n"], kind="at_most_once")
+def send(state: State) -> State:
+    raise OSError("the line broke")
+
+
+@pytest.mark.parametrize("older", [Older(), OlderAsync()], ids=["plain", "async"])
+def test_an_action_that_may_run_once_only_cannot_be_saved_there(drive: Driver, older: Any) -> None:
+    made = ApplicationBuilder().with_actions(count, send).with_transitions(("count", "send"), ("send", "count"))
+    made.with_entrypoint("count").with_state(n=0).with_state_persister(older)
+    told = f"'send' may run at most once, and {type(older).__name__} cannot keep that it was begun: save .* SQLitePers"
+    with pytest.raises(BuildError, match=told):
+        drive.build(made)
+    drive.step(drive.build(made.with_state_persister(DevNullPersister())))
+
+
+def test_a_child_with_such_an_action_cannot_be_saved_there_either(drive: Driver) -> None:
+    class Ask(MapStates):
+        reads, writes = ("n",), ("n",)
+
+        def action(self, state: State, inputs: dict[str, Any]) -> Any:
+            return send
+
+        def states(self, state: State, context: Any, inputs: dict[str, Any]) -> Iterator[State]:
+            yield state
+
+        def reduce(self, state: State, states: Iterable[State]) -> State:
+            return state.update(n=len(list(states)))
+
+    older = Older()
+    made = ApplicationBuilder().with_actions(ask=Ask()).with_entrypoint("ask").with_state(n=0)
+    with pytest.raises(BuildError, match="'send' may run at most once, and Older cannot keep that it was begun"):
+        drive.step(drive.build(made.with_state_persister(older)))
+
+
+def test_what_it_loads_is_brought_up_to_date(drive: Driver) -> None:
+    older = Older()
+    drive.step(drive.build(builder(older)))
+    app = drive.build(builder(older, upgrade_state=lambda values: {**values, "n": values["n"] + 6, "new": True}))
+    assert {"n": 7, "new": True} == app.state.get_all()
 
 
 def test_a_loader_that_gives_something_else_is_told() -> None:

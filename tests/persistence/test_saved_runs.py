@@ -518,6 +518,26 @@ def test_a_state_that_lacks_what_comes_next_can_be_upgraded(persister: Persister
     assert "Ada" == persister.load("p", "a")["state"]["name"]  # type: ignore[index]
 
 
+async def late(values: dict[str, Any]) -> dict[str, Any]:
+    return values
+
+
+@pytest.mark.parametrize(
+    ("upgrade", "told"),
+    [
+        (lambda values: 5, "upgrade_state=.*<lambda> gave a value of type int: return a mapping of all keys"),
+        (lambda values: None, "gave a value of type NoneType"),
+        (lambda values: [("n", 1)], "gave a value of type list"),
+        (late, "upgrade_state=late gave a value of type coroutine: return a mapping .*, from a plain function"),
+    ],
+)
+def test_an_upgrade_that_gives_no_mapping_is_told(drive: Driver, persister: Persister, upgrade: Any, told: str) -> None:
+    drive.step(drive.build(builder(persister)))
+    made = builder(persister).initialize_from(persister, default_entrypoint="count", upgrade_state=upgrade)
+    with pytest.raises(BuildError, match=told):
+        drive.build(made)
+
+
 def test_it_can_begin_at_the_entrypoint_with_the_saved_state(drive: Driver, persister: Persister) -> None:
     drive.run(drive.build(builder(persister)), halt_after="count")
     for changed in (

@@ -207,7 +207,7 @@ class Child(StandIn):
         runnable, identity = self.runnable, self.family.identity_of(self.task, self.app_id)
         machine = Machine(runnable.graph, self.task.state, runnable.entrypoint, identity)
         if identity.saving is not None:
-            machine.journal = journal_for(identity, self.task)
+            machine.journal = journal_for(identity, self.task, runnable.graph)
         return machine
 
     def outcome(self, error: BaseException | None = None, cancelled: bool = False) -> Outcome:

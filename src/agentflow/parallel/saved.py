@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from agentflow.context import ApplicationContext, Identity
 from agentflow.engine.machine import Machine
 from agentflow.engine.rules import Halts
+from agentflow.graph import Graph
 from agentflow.runtime import BLOCKING, Runtime, run_blocking
 from agentflow.select.selector import END
 from agentflow.state import difference
@@ -33,7 +34,7 @@ def saving_for(task: SubGraphTask, context: ApplicationContext) -> Any:
     return Saving(checked(task.state_persister, "state_persister"), terms)
 
 
-def journal_for(identity: Identity, task: SubGraphTask) -> Any:
+def journal_for(identity: Identity, task: SubGraphTask, graph: Graph) -> Any:
     """What writes a child's steps; a child that starts from other values than the one that is saved starts anew."""
     from agentflow.persistence.records import Key, Pointer
     from agentflow.persistence.starting import beginning_of, journal_of
@@ -46,7 +47,7 @@ def journal_for(identity: Identity, task: SubGraphTask) -> Any:
     key = Key(partition, identity.app_id)
     anew = task.state_initializer is None  # said so by name: then it starts anew, whatever is saved
     beginning = None if anew else beginning_of(identity.saving, task.state, task.inputs, typing)
-    return journal_of(identity.saving, key, typing, None, spawn, beginning or "anew")
+    return journal_of(identity.saving, key, graph, typing, None, spawn, beginning or "anew")
 
 
 async def was_finished(machine: Machine, runtime: Runtime, halts: Halts, initializer: Any = "cascade") -> bool:

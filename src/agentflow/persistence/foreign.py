@@ -9,9 +9,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from agentflow.actions import AT_MOST_ONCE
 from agentflow.errors import BuildError, ConflictError
+from agentflow.graph import Graph
 from agentflow.persistence.records import Head, Key, Mark
-from agentflow.persistence.resuming import Progress, Resumed, put
+from agentflow.persistence.resuming import Fit, Progress, Resumed, put, upgraded
 from agentflow.runtime import Runtime
 from agentflow.state import State, TypingSystem
 from agentflow.usage import Usage
@@ -21,12 +23,22 @@ if TYPE_CHECKING:
 
 
 class ForeignJournal:
-    """Saves one application object by somebody's `save`, after every step and after a failed one."""
+    """Saves one application object by somebody's `save`, after every step and after a failed one.
+
+    Raises:
+        BuildError: An action may run at most once, and such a store has no place for its intent.
+    """
 
     held = False
     durability = "older persister: what its own save promises"
 
-    def __init__(self, persister: Any, key: Key) -> None:
+    def __init__(self, persister: Any, key: Key, graph: Graph) -> None:
+        for name, contract in graph.contracts.items():
+            if contract.options.kind == AT_MOST_ONCE:  # it would be performed again after each crash and error
+                raise BuildError(
+                    f"'{name}' may run at most once, and {type(persister).__name__} cannot keep that it was begun: "
+                    "save the application in a store of agentflow's, such as SQLitePersister, or leave kind= out."
+                )
         self.persister = persister
         self.key = key
         self.attempt: int = 1
@@ -45,7 +57,7 @@ class ForeignJournal:
         """An action is about to be performed; such a store is not told."""
 
     async def noted(self, progress: Progress, runtime: Runtime, what: str = "") -> None:
-        """A choice was made, or an intent recorded; such a store has no place for it."""
+        """A choice was made; such a store has no place for it."""
 
     async def commit(
         self, progress: Progress, runtime: Runtime, name: str, state: State[Any], usages: tuple[Usage, ...] = ()
@@ -75,9 +87,7 @@ class ForeignJournal:
         found = await _loaded(runtime, self.persister, self.key, None)
         if found is None:
             raise ConflictError(f"application {self.key.app_id!r} is not in the store: run a step first.")
-        from agentflow.persistence.resuming import Fit
-
-        put(_resumed(found, self.key, None), progress, Fit())
+        put(_resumed(found, self.key, None, Fit()), progress, Fit())
 
     async def close(self, progress: Progress, runtime: Runtime, status: str) -> None:
         """The run is over; such a store is not told."""
@@ -102,7 +112,7 @@ async def loaded_from(
         found = await _loaded(runtime, initializer, origin, step)
         if found is None:
             raise ConflictError(f"there is no application {origin.app_id!r} to fork.", origin.app_id)
-    return None if found is None else _resumed(found, key, typing)
+    return None if found is None else _resumed(found, key, typing, source.fit)
 
 
 async def _loaded(runtime: Runtime, loader: Any, key: Key, number: int | None) -> Mapping[str, Any] | None:
@@ -112,9 +122,9 @@ async def _loaded(runtime: Runtime, loader: Any, key: Key, number: int | None) -
     return found
 
 
-def _resumed(found: Mapping[str, Any], key: Key, typing: TypingSystem | None) -> Resumed:
+def _resumed(found: Mapping[str, Any], key: Key, typing: TypingSystem | None, fit: Fit) -> Resumed:
     state = found["state"]
-    values = state.get_all() if isinstance(state, State) else dict(state)
+    values = upgraded(fit, state.get_all() if isinstance(state, State) else dict(state))
     failed = found.get("status") == "failed"
     number = int(found.get("sequence_id") or 0) - (1 if failed else 0)
     position = {"prior": None if failed else found.get("position"), "next": found.get("position") if failed else None}

@@ -7,15 +7,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from types import CoroutineType
 from typing import TYPE_CHECKING, Any, Protocol
 
-from agentflow.errors import GraphMismatch, InvalidValueError, did_you_mean
+from agentflow.errors import BuildError, GraphMismatch, InvalidValueError, did_you_mean
 from agentflow.graph import Graph
 from agentflow.persistence.encoding import apply
 from agentflow.persistence.reading import amendment, decisions_from, plain_decision, position_of, restore
 from agentflow.persistence.records import Head
 from agentflow.persistence.serde import Serde
 from agentflow.persistence.snapshots import Chunks
+from agentflow.runtime import name_of
 from agentflow.select.selector import END, Decision, PendingChoice, Target
 from agentflow.state import State, TypingSystem
 
@@ -96,6 +98,7 @@ def read(persister: Persister, head: Head, serde: Serde, typing: TypingSystem | 
     """Read an application after its last step.
 
     Raises:
+        BuildError: `upgrade_state` gave no mapping.
         CorruptRecord: It is damaged.
         GraphMismatch: The saved state does not fit the declared type.
     """
@@ -105,11 +108,30 @@ def read(persister: Persister, head: Head, serde: Serde, typing: TypingSystem | 
     values = dict(found.values)
     apply(amended, values)
     if fit.upgrade_state is not None:
-        values = dict(fit.upgrade_state(State(values).get_all()))
+        values = upgraded(fit, State(values).get_all())
     state = _typed(values, typing, head)
     untouched = fit.upgrade_state is None and not amended.set and not amended.delete
     saved = state if untouched else State(found.values)
     return Resumed(head, state, saved, position, found.base, found.grown, found.chunks, found.steps)
+
+
+def upgraded(fit: Fit, values: dict[str, Any]) -> dict[str, Any]:
+    """The values as `upgrade_state` makes them, if there is one.
+
+    Raises:
+        BuildError: It gave no mapping.
+    """
+    if fit.upgrade_state is None:
+        return values
+    found: Any = fit.upgrade_state(values)
+    if isinstance(found, CoroutineType):
+        found.close()
+    if not isinstance(found, Mapping):
+        raise BuildError(
+            f"upgrade_state={name_of(fit.upgrade_state)} gave a value of type {type(found).__name__}: return a "
+            "mapping of all keys of the state to their values, from a plain function."
+        )
+    return dict(found)
 
 
 def put(resumed: Resumed, progress: Progress, fit: Fit) -> None:

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from agentflow.errors import BuildError, SerializationError
+from agentflow.graph import Graph
 from agentflow.persistence.journal import Journal
 from agentflow.persistence.persister import Persister
 from agentflow.persistence.records import Key, Pointer
@@ -61,12 +62,17 @@ def serde_for(persister: Persister, typing: TypingSystem | None) -> Serde:
 def journal_of(
     saving: Saving | None,
     key: Key,
+    graph: Graph,
     typing: TypingSystem | None = None,
     fit: Fit | None = None,
     spawn: Pointer | None = None,
     beginning: str | None = None,
 ) -> Any:
-    """What saves the application; None when nobody does. See `Journal` for what the rest says."""
+    """What saves the application; None when nobody does. See `Journal` for what the rest says.
+
+    Raises:
+        BuildError: It cannot keep what the graph wants to be kept.
+    """
     if saving is None:
         return None
     persister = saving.persister
@@ -74,7 +80,7 @@ def journal_of(
         return Journal(persister, key, saving.terms, serde_for(persister, typing), typing, fit, spawn, beginning)
     from agentflow.persistence.foreign import ForeignJournal
 
-    return ForeignJournal(persister, key)
+    return ForeignJournal(persister, key, graph)
 
 
 def beginning_of(saving: Saving, state: State[Any], inputs: Mapping[str, Any], typing: TypingSystem | None) -> str:
