@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import pytest
 
 from agentflow import ApplicationBuilder, ApplicationContext, GraphBuilder, State, action, streaming_action
-from agentflow.errors import BuildError, RunError
+from agentflow.errors import ActionTimeoutError, BuildError, RunError
 from agentflow.parallel import RunnableGraph, SubGraphTask, astream_tasks, stream_tasks
 
 
@@ -225,3 +226,82 @@ def test_cancelling_an_unknown_task_names_those_there_are() -> None:
     assert isinstance(context, ApplicationContext)
     with pytest.raises(BuildError, match="there is no task 'xy' to cancel. Did you mean 'xyz'"):
         stream_tasks(tasks(greet), context).cancel("xy")
+
+
+@streaming_action(reads=[], writes=[])
+async def drip(state: State) -> AsyncIterator[Any]:
+    for number in range(8):
+        await asyncio.sleep(0.02)
+        yield number, None
+    yield {}, state
+
+
+@action(reads=[], writes=[])
+async def linger(state: State) -> State:
+    await asyncio.Event().wait()
+    return state
+
+
+@pytest.mark.parametrize("child", [linger, drip], ids=["plain", "streaming"])
+def test_a_child_that_takes_longer_than_its_limit_is_torn_off(child: Any) -> None:
+    seen = collected("async", lambda: [SubGraphTask(child, key="slow", timeout=0.05)])
+    *items, (key, name, outcome) = seen
+    assert ("slow", None, ActionTimeoutError, False) == (key, name, type(outcome.exception), outcome.cancelled)
+    assert "the task 'slow' took longer than its 0.05 seconds" in str(outcome.exception)
+    assert len(items) < 8
+
+
+class Clock:
+    """A clock that moves when it is told to."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.now = 100.0
+        monkeypatch.setattr(time, "perf_counter", lambda: self.now)
+
+
+def test_in_threads_a_child_counts_as_timed_out_when_its_action_returns(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Clock(monkeypatch)
+
+    @action(reads=[], writes=[])
+    def slow(state: State) -> State:
+        clock.now += 3
+        return state
+
+    ((_, name, outcome),) = collected("blocking", lambda: [SubGraphTask(slow, timeout=2)])
+    assert (None, ActionTimeoutError) == (name, type(outcome.exception))
+
+
+def test_in_threads_a_stream_is_left_at_the_first_item_that_comes_too_late(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock, closed = Clock(monkeypatch), []
+
+    @streaming_action(reads=[], writes=[])
+    def count(state: State) -> Iterator[Any]:
+        try:
+            for number in range(8):
+                clock.now += 1
+                yield number, None
+            yield {}, state
+        finally:
+            closed.append(True)
+
+    *items, (_, name, outcome) = collected("blocking", lambda: [SubGraphTask(count, timeout=3)])
+    assert [0, 1, 2] == [item for _, _, item in items]
+    assert (None, ActionTimeoutError, [True]) == (name, type(outcome.exception), closed)
+
+
+def test_waiting_for_the_reader_is_no_time_of_the_child(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Clock(monkeypatch)
+
+    @action(reads=[], writes=[])
+    async def read(state: State) -> State:
+        task = SubGraphTask(spell, state=State({"word": "abc"}), timeout=1)
+        async for _, _, item in astream_tasks([task]):
+            for _ in range(5):  # so that the next item waits for room
+                await asyncio.sleep(0)
+            clock.now += 2
+            seen.append(item)
+        return state
+
+    seen: list[Any] = []
+    asyncio.run(ApplicationBuilder().with_actions(read).with_entrypoint("read").build().arun())
+    assert "ABC" == seen[-1].state["word"]

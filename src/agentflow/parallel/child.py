@@ -173,20 +173,23 @@ class Child(StandIn):
         if not alone and await self.was_finished(run.machine):
             return self.outcome()
         await tell_created(run.machine, self.runtime)
-        await (run.to_end() if self.timeout is None else self._in_time(run.to_end(), self.timeout))
+        await (run.to_end() if self.timeout is None else self.in_time(run.to_end()))
         reach("after-child")
         return self.outcome()
 
-    async def _in_time(self, steps: Coroutine[Any, Any, Any], limit: float) -> None:
-        if self.runtime is BLOCKING:
-            await steps
+    async def in_time(self, steps: Coroutine[Any, Any, Any]) -> Any:
+        """Await a part of it for as long as it may still take; blocking, that is told when the part has ended."""
+        limit = self.timeout
+        if limit is None or self.runtime is BLOCKING:
+            value = await steps
         else:
             try:
-                await self.runtime.within(limit, steps)
+                value = await self.runtime.within(limit - self.duration, steps)
             except ActionTimeoutError:
                 raise self._too_late() from None
-        if self.duration > limit:
+        if limit is not None and self.duration > limit:
             raise self._too_late()
+        return value
 
     async def was_finished(self, machine: Machine) -> bool:
         """Go on where the child was saved or is loaded from; whether nothing is left to do there."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncIterator, Iterable, Iterator
-from typing import Any
+from typing import Any, Final
 
 from agentflow.containers import AsyncStreamingResultContainer, StreamingResultContainer
 from agentflow.context import ApplicationContext
@@ -21,10 +21,11 @@ from agentflow.parallel.family import Family
 from agentflow.parallel.plan import MAX_CONCURRENCY, check_concurrency
 from agentflow.parallel.running import first_state
 from agentflow.parallel.tasks import SubGraphTask
-from agentflow.runtime import ASYNC, BLOCKING, Runtime, each
+from agentflow.runtime import ASYNC, BLOCKING, Runtime
 
 #: A task's key, the action's name and one item of it; at the child's end the name is None, the item an Outcome.
 Item = tuple[str, str | None, Any]
+_END: Final = object()
 
 
 class TaskStream:
@@ -32,7 +33,8 @@ class TaskStream:
 
     Iterating yields `(key, action name, item)`: the items of streaming actions, and the result of an action that does
     not stream. When a child has ended, its item is its `Outcome` and the action name is None. No child is more than
-    one item ahead of the reader. Leaving the loop cancels the children and waits for them.
+    one item ahead of the reader; how long it waits for the reader is none of the time it may take. Leaving the loop
+    cancels the children and waits for them.
     """
 
     def __init__(
@@ -111,7 +113,7 @@ class _Pump:
         if not done:
             await tell_created(run.machine, child.runtime)
         try:
-            while not done and (opened := await run.advance_stream()) is not None:
+            while not done and (opened := await child.in_time(run.advance_stream())) is not None:
                 await self._pass_on(opened, index, stop)
         except BaseException as error:
             left = isinstance(error, Cancelled) or stop.was_left(index)
@@ -126,16 +128,29 @@ class _Pump:
 
     async def _pass_on(self, opened: Any, index: int, stop: Stop) -> None:
         if not isinstance(opened, StreamedStep):
-            await self._emit((self._child.key, opened[0].name, opened[1]))
+            await self._hand(opened[0].name, opened[1])
             return
         blocking = self._child.runtime is BLOCKING
         items: Any = StreamingResultContainer(opened) if blocking else AsyncStreamingResultContainer(opened)
-        async for item in each(iter(items) if blocking else aiter(items)):
-            stop.check(index)
-            await self._emit((self._child.key, opened.action.name, item))
+        try:
+            while (item := await self._child.in_time(_next(items))) is not _END:
+                stop.check(index)
+                await self._hand(opened.action.name, item)
+        finally:
+            await self._child.runtime.call(items.close if blocking else items.aclose)
+
+    async def _hand(self, name: str, item: Any) -> None:
+        """Hand an item to the reader; how long it waits for the reader is not the child's time."""
+        before = time.perf_counter()
+        await self._emit((self._child.key, name, item))
+        self._child.started += time.perf_counter() - before
 
     def portable(self) -> Any:
         raise RunError("a stream cannot be sent to another process: use threads.")
+
+
+async def _next(items: Any) -> Any:
+    return next(items, _END) if isinstance(items, StreamingResultContainer) else await anext(items, _END)
 
 
 def _context(given: ApplicationContext | None) -> ApplicationContext:

@@ -93,7 +93,8 @@ class SubGraphTask:
             step is tried again and another one at the next visit.
         key: What tells it from its siblings; by default its position.
         timeout: The longest it may take, in seconds. A plain `def` that is running is not torn off: its branch counts
-            as timed out, and the map waits for it to return.
+            as timed out, and the map waits for it to return. In a stream of tasks, the time an item waits for the
+            reader does not count.
         tracker: "cascade" to inherit the parent's, None for none, or one of its own.
         state_persister: Likewise.
         state_initializer: Likewise.
