@@ -269,7 +269,7 @@ def truth(fn: Callable[..., Any], value: Any) -> bool:
     Raises:
         ResultError: It has to be awaited; unawaited it would always be true.
     """
-    if hasattr(value, "__await__"):
+    if hasattr(type(value), "__await__"):
         if isinstance(value, CoroutineType):
             value.close()
         raise ResultError(

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from agentflow import END, Condition, Decision, Select, Selector, State, Target, action, when
-from agentflow.errors import BuildError, DecideError, ProviderError, RealCallError, UndeclaredKeyError
+from agentflow.errors import AsyncCodeError, BuildError, DecideError, ProviderError, RealCallError, UndeclaredKeyError
 from agentflow.runtime import ASYNC, BLOCKING, run_blocking
 from agentflow.select import Abstention, PendingChoice
 from agentflow.select.choice import Choice, Edges, targets_named
@@ -227,6 +227,48 @@ class TestMaking:
     def test_a_function_is_needed(self, wrong: Any) -> None:
         with pytest.raises(BuildError, match="takes a function of the state, not .*: pass one that returns a name.$"):
             Select(wrong)
+
+    @pytest.mark.parametrize(
+        "wrong",
+        [
+            lambda: "draw",
+            lambda state, targets, more: "draw",
+            lambda state, *, targets: "draw",
+            lambda *, state: "draw",
+        ],
+    )
+    def test_a_function_that_cannot_be_called_with_state_and_targets_is_refused(self, wrong: Any) -> None:
+        with pytest.raises(
+            BuildError, match=r"cannot call '.*<lambda>', which must take \(state\) or \(state, targets\)"
+        ):
+            Select(wrong)
+
+    @pytest.mark.parametrize(
+        "right",
+        [
+            lambda state: "draw",
+            lambda state, targets: "draw",
+            lambda *given: "draw",
+            lambda state, targets=(), more=1, *, last=2, **rest: "draw",
+        ],
+    )
+    def test_what_it_need_not_be_given_does_not_matter(self, drive: Driver, right: Any) -> None:
+        assert "draw" == chosen(drive, Select(right)).target
+
+    def test_a_blocking_run_names_the_async_function_and_not_the_selector(self) -> None:
+        async def pick_one(state: State) -> str:
+            return "draw"
+
+        asked = Choice(Edges("start", TARGETS, selector=Select(pick_one), selector_targets=TARGETS))
+        with pytest.raises(AsyncCodeError, match="pick_one' is async: use the async verb"):
+            run_blocking(asked.ask(BLOCKING, State({})))
+
+    def test_a_subclass_may_choose_otherwise(self, drive: Driver) -> None:
+        class Second(Select):
+            def select(self, state: State, targets: Any) -> Any:
+                return targets[1]
+
+        assert "draw" == chosen(drive, Second(lambda state: "ask")).target
 
     def test_an_object_with_select_is_a_selector(self) -> None:
         class Own:

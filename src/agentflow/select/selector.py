@@ -13,7 +13,7 @@ from typing import Any, Final
 from agentflow.errors import BuildError, DecideError, did_you_mean
 from agentflow.facts import Fact
 from agentflow.runtime import Runtime, name_of
-from agentflow.signatures import names, positional_count
+from agentflow.signatures import ABSENT, KEYWORD_ONLY, POSITIONAL_OR_KEYWORD, declared, names, positional_count
 from agentflow.state import Scope, State, view
 
 #: The target that finishes a run.
@@ -167,6 +167,9 @@ class Select(Selector):
         fallback: The target to take when it answers None or an undeclared name.
         name: How decisions and drawings show it; by default the function's name.
 
+    Raises:
+        BuildError: `choose` is no function, or cannot be called like that.
+
     Example:
         >>> Select(lambda state: "draw" if "picture" in state["query"] else "write", reads=["query"])
     """
@@ -184,7 +187,7 @@ class Select(Selector):
         self.reads: tuple[str, ...] | None = None if reads is None else names(reads)
         self.fallback: str | None = None if fallback is None else target_name(fallback)
         self._name = name or f"Select({name_of(choose)})"
-        self._takes_targets = positional_count(choose) > 1
+        self._takes_targets = _takes_targets(choose)
 
     @property
     def name(self) -> str:
@@ -192,6 +195,27 @@ class Select(Selector):
 
     def select(self, state: State[Any], targets: Sequence[Target]) -> Answer:
         return self.choose(state, targets) if self._takes_targets else self.choose(state)
+
+    async def decide(self, runtime: Runtime, state: State[Any], targets: Sequence[Target]) -> Answer:
+        if type(self).select is not Select.select:
+            return await runtime.call(self.select, state, targets)
+        return await runtime.call(self.choose, *(state, targets)[: 1 + self._takes_targets])  # an error names it
+
+
+def _takes_targets(choose: Callable[..., Answer]) -> bool:
+    """Whether a function is called with the targets too.
+
+    Raises:
+        BuildError: It cannot be called as a selector's function is.
+    """
+    needed = [parameter.kind for parameter in declared(choose) if parameter.default is ABSENT]
+    by_position = sum(kind <= POSITIONAL_OR_KEYWORD for kind in needed)
+    if positional_count(choose) < 1 or by_position > 2 or KEYWORD_ONLY in needed:
+        raise BuildError(
+            f"Select() cannot call '{name_of(choose)}', which must take (state) or (state, targets) by position and "
+            "need nothing else: change its parameters, or bind the others with functools.partial."
+        )
+    return positional_count(choose) > 1
 
 
 def as_selector(given: object) -> Selector | None:
