@@ -15,8 +15,9 @@ from agentflow.actions.base import check_timeout
 from agentflow.engine.rules import Halts, halts
 from agentflow.errors import BuildError, UnknownNameError, did_you_mean
 from agentflow.graph import Graph, as_action
-from agentflow.signatures import names
+from agentflow.signatures import Parameters, names
 from agentflow.state import State, TypingSystem
+from agentflow.streaming import Pieces, StreamingAction
 
 #: What a map may run: an action, or a graph with its way in and out.
 Runnable = "Action | Callable[..., Any] | RunnableGraph"
@@ -142,11 +143,13 @@ def bind_from_state(action: Action | Callable[..., Any], **inputs: str) -> Calla
     Example:
         >>> query_llm = bind_from_state(query_llm, model="model_to_ask")
     """
-    return _FromState(as_action(action), inputs)  # type: ignore[return-value]
+    inner = as_action(action)
+    kind = _StreamFromState if inner.streaming else _FromState
+    return kind(inner, inputs)  # type: ignore[return-value]
 
 
 class _FromState(Action):
-    """An action some of whose inputs come from the state."""
+    """An action some of whose inputs come from the state; otherwise it is what the action inside is."""
 
     def __init__(self, inner: Action, keys: Mapping[str, str]) -> None:
         known = inner.contract.parameters.names
@@ -158,6 +161,7 @@ class _FromState(Action):
         self.inner, self.keys = inner, dict(keys)
         self.reads = sorted({*names(inner.reads), *keys.values()})
         self.writes, self.tags, self.options = inner.writes, inner.tags, inner.options
+        self.nested = getattr(inner, "nested", None)
         self._name = inner.name
 
     def problems(self) -> list[BuildError]:
@@ -168,11 +172,27 @@ class _FromState(Action):
         return self.inner.description
 
     async def perform(self, runtime: Any, state: State[Any], inputs: dict[str, Any]) -> tuple[Any, State[Any]]:
-        taken = {name: state[key] for name, key in self.keys.items()}
-        return await self.inner.perform(runtime, state, {**inputs, **taken})
+        return await self.inner.perform(runtime, state, self._filled(state, inputs))
+
+    def _filled(self, state: State[Any], inputs: dict[str, Any]) -> dict[str, Any]:
+        return {**inputs, **{name: state[key] for name, key in self.keys.items()}}
 
     def _entry(self) -> tuple[Callable[..., Any], int]:
         return self.inner._entry()
 
-    def _bound(self) -> Any:
-        return {*self.keys, *self.inner._bound()}
+    def _source_object(self) -> Any:
+        return self.inner._source_object()
+
+    def _declared_inputs(self) -> Parameters:
+        given = self.inner.contract.parameters
+        required, optional = (
+            tuple(name for name in some if name not in self.keys) for some in (given.required, given.optional)
+        )
+        return Parameters(required, optional, given.context, given.tracer, given.annotations, given.defaults)
+
+
+class _StreamFromState(_FromState, StreamingAction):
+    """The same for an action that streams."""
+
+    def open(self, state: State[Any], inputs: dict[str, Any]) -> Pieces:
+        return self.inner.open(state, self._filled(state, inputs))  # type: ignore[attr-defined,no-any-return]
