@@ -231,7 +231,11 @@ def _watched(step: OpenStep, advance: Callable[[], Any]) -> Callable[[], Any]:
         return advance
 
     def watched() -> Any:
-        item, state = piece = advance()
+        piece = advance()
+        try:
+            item, state = piece
+        except (TypeError, ValueError):
+            return piece  # its reader takes it apart again, and says what is wrong with it
         if state is None:
             run_blocking(step.show(item))
         return piece

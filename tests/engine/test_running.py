@@ -247,15 +247,23 @@ def speak(state: State, fail_at: int = 99, how: str = "") -> Iterator[Any]:
         return None
     if how == "wrong":
         yield "no piece"
+    if how == "too short":
+        yield {"a": 1}
     if how == "wrong state":
         yield {"a": 1, "b": 2}
     yield {"text": "whole"}, state.update(text="whole")
 
 
-def speaker() -> Application:
-    return (
-        ApplicationBuilder().with_actions(speak).with_transitions(("speak", "speak")).with_entrypoint("speak").build()
-    )
+def speaker(*hooks: Any) -> Application:
+    made = ApplicationBuilder().with_actions(speak).with_transitions(("speak", "speak")).with_entrypoint("speak")
+    return made.with_hooks(*hooks).build()
+
+
+class Listener:
+    """A hook that hears each item."""
+
+    def post_stream_item(self, **facts: Any) -> None:
+        pass
 
 
 def test_a_stream_gives_its_items_and_then_its_result(drive: Driver) -> None:
@@ -272,10 +280,12 @@ def test_a_stream_gives_its_items_and_then_its_result(drive: Driver) -> None:
         ("forgets", r"streaming action 'speak' ended without a state: yield \(result, state\) last"),
         ("wrong", "streaming action 'speak' yielded something that is no piece"),
         ("wrong state", "streaming action 'speak' yielded something that is no piece"),
+        ("too short", "streaming action 'speak' yielded something that is no piece"),
     ],
 )
-def test_a_stream_that_breaks_its_promise_is_told(drive: Driver, how: str, message: str) -> None:
-    app = speaker()
+@pytest.mark.parametrize("hooks", [(), (Listener(),)], ids=["unheard", "heard"])
+def test_a_stream_that_breaks_its_promise_is_told(drive: Driver, how: str, message: str, hooks: Any) -> None:
+    app = speaker(*hooks)
     with pytest.raises(ResultError, match=message):
         drive.stream_result(app, halt_after="speak", inputs={"how": how})
     assert (Status.failed, None) == (app.status, app.sequence_id)
@@ -377,10 +387,10 @@ def test_a_slow_action_is_told_off(drive: Driver) -> None:
         await asyncio.Event().wait()
         return state
 
-    made = [slow] if drive.colour == "blocking" else [slow, slow_async]
-    for each in made:
+    made = [(slow, "its thread is abandoned"), (slow_async, "it was cancelled")]
+    for each, fate in made[:1] if drive.colour == "blocking" else made:
         app = ApplicationBuilder().with_actions(slow=each).with_entrypoint("slow").build()
-        with pytest.raises(ActionTimeoutError, match="action 'slow' gave no result after 0.02 seconds"):
+        with pytest.raises(ActionTimeoutError, match=f"action 'slow' gave no result after 0.02 seconds; {fate}. Raise"):
             drive.run(app)
         gate.set()  # lets go of the thread that was given up
         gate.clear()

@@ -28,8 +28,11 @@ async def guarded(contract: Contract, runtime: Runtime, state: State[Any], input
         try:
             return await runtime.within(options.timeout, flow)
         except ActionTimeoutError as error:
+            said = (
+                f"{error}" if contract.is_async else f"{error}".replace("it was cancelled", "its thread is abandoned")
+            )
             raise ActionTimeoutError(
-                f"{contract.scope.owner} gave {error} Raise its timeout or make it faster."
+                f"{contract.scope.owner} gave {said} Raise its timeout or make it faster."
             ) from None
 
     if options.retry is None:
