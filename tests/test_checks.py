@@ -138,6 +138,34 @@ def test_all_problems_are_told_at_once_and_each_has_its_kind() -> None:
     assert [UnknownNameError, UnknownTargetError, BuildError] == [type(problem) for problem in caught.value.problems]
 
 
+@pytest.mark.parametrize(
+    ("verify", "wrong"),
+    [
+        (lambda: None, "takes no state"),
+        (lambda state, context: None, "needs 'context', which is no input of it"),
+        (lambda state, *, recipient: None, "needs 'recipient', which is no input of it"),
+    ],
+)
+def test_a_verify_that_cannot_be_called_is_refused_before_it_is_needed(verify: Any, wrong: str) -> None:
+    @action(reads=[], writes=[], kind="at_most_once", verify=verify)
+    def send(state: State, to: str) -> State:
+        return state
+
+    sentence = f"verify= of action 'send' {wrong}: write `def verify(state)`, with inputs of the action after it."
+    assert [sentence] == problems(names="", send=send)
+
+
+@pytest.mark.parametrize(
+    "verify", [lambda state: None, lambda state, to: None, lambda state, __context, more=1, **rest: None]
+)
+def test_a_verify_may_take_the_inputs_and_the_context(verify: Any) -> None:
+    @action(reads=[], writes=[], kind="at_most_once", verify=verify)
+    def send(state: State, to: str = "") -> State:
+        return state
+
+    assert [] == problems(names="", send=send)
+
+
 class TestWhatIsNoProblem:
     @pytest.mark.parametrize(
         "transitions",

@@ -206,6 +206,19 @@ class TestBuilding:
         assert Chat(question="why?") == app.state.data
         assert Chat(question="why?", count=1) == app.step()[2].data
 
+    def test_a_required_key_without_a_value_is_not_taken_for_a_misspelling_of_itself(self) -> None:
+        @action(reads=["question"], writes=[])
+        def answer(state: State) -> State:
+            return state
+
+        made = (
+            ApplicationBuilder().with_actions(answer).with_entrypoint("answer").with_typing(PydanticTypingSystem(Chat))
+        )
+        with pytest.raises(
+            BuildError, match=r"reads 'question' before .*: give it .* \.with_state\(question=\.\.\.\)\.$"
+        ):
+            made.build()
+
     def test_only_model_classes_are_taken(self) -> None:
         for wrong in (Chat(question=""), dict, 3):
             with pytest.raises(BuildError, match="^PydanticTypingSystem takes a pydantic model class, not "):

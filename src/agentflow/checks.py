@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Protocol
 
-from agentflow.actions import Action
+from agentflow.actions import Action, verify_problems
 from agentflow.conditions import Condition, default, literal_when_unknown, same
 from agentflow.errors import BuildError, DuplicateNameError, UnknownNameError, UnknownTargetError, did_you_mean
 from agentflow.select.selector import END, Selector, Target
@@ -33,6 +33,7 @@ def problems_of(actions: Sequence[Action], transitions: Sequence[Edge]) -> list[
     if not actions:
         return [BuildError("there are no actions: add some with .with_actions(...).")]
     found = [*_bad_names(actions), *(problem for action in actions for problem in action.problems())]
+    found += [] if found else [problem for action in actions for problem in verify_problems(action)]
     found += _unknown_names({action.name for action in actions}, transitions)
     for source, leaving in _by_source(transitions).items():
         found += [*_ambiguous(source, leaving), *_shadowed(source, leaving)]
@@ -55,7 +56,7 @@ def entry_problems(
 
 def missing_key(key: str, reader: str, given: Iterable[str]) -> BuildError:
     """The problem that `reader` reads a key nobody can have written."""
-    near = did_you_mean(key, given)
+    near = did_you_mean(key, {*given} - {key})  # a typed state may know the key without having a value
     hint = f" {near}" if near.startswith("Did") else ""
     return BuildError(
         f"{reader} reads {key!r} before anything can have written it: "

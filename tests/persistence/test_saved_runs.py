@@ -477,6 +477,22 @@ def test_verify_says_what_became_of_it(drive: Driver, persister: Persister, know
     assert ("verified ada@example.com" if known else "now", runs) == (app.state["sent"], len(sent))
 
 
+def test_verify_is_given_what_an_input_is_by_default(drive: Driver, persister: Persister) -> None:
+    def verify(state: State, to: str) -> State:
+        return state.update(sent=f"verified {to}")
+
+    @action(reads=[], writes=["sent"], kind="at_most_once", verify=verify)
+    def send(state: State, to: str = "bob@example.com") -> State:
+        raise OSError("the line broke")
+
+    made = ApplicationBuilder().with_actions(send).with_entrypoint("send").with_identifiers(app_id="one")
+    app = drive.build(made.with_state_persister(persister))
+    with pytest.raises(OSError, match="the line broke"):
+        drive.step(app)
+    drive.step(app)
+    assert "verified bob@example.com" == app.state["sent"]
+
+
 # -- a graph that has changed
 
 

@@ -6,7 +6,17 @@ Two styles: `@action` on a function that returns the next state, and a class wit
 
 from __future__ import annotations
 
-from agentflow.actions.base import AT_MOST_ONCE, IDEMPOTENT, PLAIN, PURE, Action, Contract, Options, make_options
+from agentflow.actions.base import (
+    AT_MOST_ONCE,
+    IDEMPOTENT,
+    PLAIN,
+    PURE,
+    Action,
+    Contract,
+    Options,
+    make_options,
+    verify_problems,
+)
 from agentflow.actions.decorator import action
 from agentflow.actions.function import FunctionAction, bind
 from agentflow.actions.model import ModelAction, annotated_model
@@ -28,4 +38,5 @@ __all__ = [
     "annotated_model",
     "bind",
     "make_options",
+    "verify_problems",
 ]

@@ -5,7 +5,7 @@ What must not live here: making an action of a function, streaming, or anything 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from types import FunctionType
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
@@ -93,6 +93,20 @@ def make_options(
         )
     plain = not (retry or timeout or blocking) and kind == PURE
     return PLAIN if plain else Options(retry, timeout, blocking, kind, verify)
+
+
+def verify_problems(action: Action) -> Iterator[BuildError]:
+    """What is wrong with calling the `verify` of an action that has one."""
+    verify = action.options.verify
+    if verify is None:
+        return
+    known = action.contract.parameters.names
+    unknown = [name for name in parameters_of(verify, 1).required if name not in known]
+    if positional_count(verify) == 0 or unknown:
+        wrong = f"needs {unknown[0]!r}, which is no input of it" if unknown else "takes no state"
+        yield BuildError(
+            f"verify= of action '{action.name}' {wrong}: write `def verify(state)`, with inputs of the action after it."
+        )
 
 
 def check_timeout(given: Any) -> None:

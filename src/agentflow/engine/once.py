@@ -48,7 +48,8 @@ async def _verified(
             number,
         )
     parameters = parameters_of(verify, 1)
-    known = {name: inputs[name] for name in parameters.names if name in inputs}
+    offered = {**contract.parameters.defaults, **inputs}  # what the action would be called with
+    known = {name: offered[name] for name in parameters.names if name in offered}
     if parameters.context is not None:
         known[parameters.context] = current_step()
     found = await runtime.call(verify, state, **known)
