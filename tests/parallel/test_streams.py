@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from agentflow import ApplicationBuilder, ApplicationContext, GraphBuilder, State, action, streaming_action
-from agentflow.errors import ActionTimeoutError, BuildError, RunError
+from agentflow.errors import ActionTimeoutError, AsyncCodeError, BuildError, RunError
 from agentflow.parallel import RunnableGraph, SubGraphTask, astream_tasks, stream_tasks
 
 
@@ -305,3 +305,35 @@ def test_waiting_for_the_reader_is_no_time_of_the_child(monkeypatch: pytest.Monk
     seen: list[Any] = []
     asyncio.run(ApplicationBuilder().with_actions(read).with_entrypoint("read").build().arun())
     assert "ABC" == seen[-1].state["word"]
+
+
+def reading(read: Any) -> Any:
+    return ApplicationBuilder().with_actions(read=action(reads=[], writes=[])(read)).with_entrypoint("read").build()
+
+
+def test_two_tasks_with_one_key_are_refused() -> None:
+    with pytest.raises(BuildError, match="two tasks have the key 'ab'"):
+        collected("blocking", lambda: [*tasks(greet), *tasks(greet)])
+
+
+def test_an_async_stream_read_with_a_plain_for_is_refused() -> None:
+    async def read(state: State) -> State:
+        assert list(astream_tasks(tasks(greet)))
+        return state
+
+    with pytest.raises(AsyncCodeError, match=r"astream_tasks\(\) is read with `async for`"):
+        asyncio.run(reading(read).arun())
+
+
+def test_a_blocking_stream_read_with_async_for_is_refused() -> None:
+    async def read(state: State) -> State:
+        assert [item async for item in stream_tasks(tasks(greet))]
+        return state
+
+    with pytest.raises(RunError, match=r"stream_tasks\(\) is read with a plain `for`"):
+        asyncio.run(reading(read).arun())
+
+
+def test_an_async_stream_in_threads_is_refused_by_the_name_of_its_action() -> None:
+    *_, (_, _, outcome) = collected("blocking", lambda: tasks(spell_async))
+    assert "'spell_async' is async: use the async verb" in str(outcome.exception)

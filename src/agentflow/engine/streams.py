@@ -15,7 +15,7 @@ from agentflow.context import ApplicationContext
 from agentflow.engine import rules, steps
 from agentflow.engine.machine import Machine
 from agentflow.hooks import fire
-from agentflow.runtime import CURRENT_STEP, Runtime
+from agentflow.runtime import BLOCKING, CURRENT_STEP, Runtime
 from agentflow.state import State, settle, view
 from agentflow.streaming import Outcome, Pieces, StreamingAction, StreamingFunctionAction
 
@@ -79,7 +79,8 @@ class StreamedStep:
         """End the step as failed, or as cancelled when its reader went away."""
         if self.machine.sequence_id >= (self.context.sequence_id or 0):
             return  # it was committed, and a hook failed afterwards
-        close = getattr(self.pieces, "aclose", None) or getattr(self.pieces, "close", None)
+        apart = None if self.runtime is BLOCKING else getattr(self.pieces, "aclose", None)  # blocking, it never began
+        close = apart or getattr(self.pieces, "close", None)
         if close is not None:
             await self.runtime.call(close)
         await self._tell("post_end_stream")

@@ -6,10 +6,11 @@ What must not live here: which parameters mean what (`maps.py`).
 from __future__ import annotations
 
 import inspect
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterable, Callable, Iterable, Mapping
 from typing import Any, Final, TypeVar
 
-from agentflow.runtime import Runtime
+from agentflow.errors import AsyncCodeError, ResultError
+from agentflow.runtime import BLOCKING, Runtime, run_blocking
 from agentflow.signatures import accepted
 from agentflow.state import State
 
@@ -28,6 +29,8 @@ OVERRIDES: Final = (
 )
 #: Those of them that say what children inherit, under the name of the task's field they fill.
 INHERITED: Final = ("tracker", "state_persister", "state_initializer")
+#: Those of them that give one thing at once: they may not be async.
+PLAIN_ONLY: Final = ("action", "state", "executor", *INHERITED)
 #: The parameters they may declare.
 OFFERED: Final = frozenset({"state", "states", "context", "inputs", "outcomes"})
 #: The inputs beside something that was yielded without any.
@@ -36,17 +39,32 @@ NO_INPUTS: Final[Mapping[str, Any]] = {}
 T = TypeVar("T")
 
 
-async def gathered(runtime: Runtime, made: Any, take: Callable[[Any], T]) -> list[T]:
-    """What `take` makes of each thing a user's generator, async generator, coroutine or list gives, as it comes."""
-    if isinstance(made, AsyncIterator):
-        return await runtime.call(_taken_async, made, take)  # type: ignore[no-any-return]
+async def gathered(runtime: Runtime, made: Any, take: Callable[[Any], T], owner: str) -> list[T]:
+    """What `take` makes of each thing a user's generator, async generator, coroutine or list gives, as it comes.
+
+    Raises:
+        ResultError: `owner` gave no several things.
+        AsyncCodeError: It waits on an event loop in a blocking run.
+    """
+    taken = _taken(made, take, owner)
+    if runtime is not BLOCKING:
+        return await taken
+    try:
+        return run_blocking(taken)
+    except (AsyncCodeError, RuntimeError) as error:
+        if isinstance(error, RuntimeError) and "no running event loop" not in str(error):
+            raise
+        raise AsyncCodeError(f"{owner} waits on an event loop: use the async verb (astep, aiterate, arun).") from error
+
+
+async def _taken(made: Any, take: Callable[[Any], T], owner: str) -> list[T]:
+    if isinstance(made, AsyncIterable):
+        return [take(given) async for given in made]
     if hasattr(made, "__await__"):
-        made = await runtime.call(lambda: made)
+        made = await made
+    if isinstance(made, State | str) or not isinstance(made, Iterable):
+        raise ResultError(f"{owner} gave a {type(made).__name__}: yield one after the other, or return a list of them.")
     return [take(given) for given in made]
-
-
-async def _taken_async(made: AsyncIterator[Any], take: Callable[[Any], T]) -> list[T]:
-    return [take(item) async for item in made]
 
 
 def with_inputs(given: Any) -> tuple[Any, Mapping[str, Any]]:

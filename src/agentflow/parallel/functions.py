@@ -62,12 +62,11 @@ class _MapReduce(MapActionsAndStates):
     def inputs(self) -> list[str]:
         return self._inputs
 
-    def actions(self, state: State[Any]) -> Iterable[Any]:
-        return self._actions
+    def actions(self, inputs: Mapping[str, Any]) -> Iterable[Any]:
+        return [(fn, {**own, **inputs}) for fn, own in map(with_inputs, self._actions)]
 
-    def states(self, state: State[Any], inputs: Mapping[str, Any]) -> Iterable[Any]:
-        made = [state] if self._states is None else called(self._states, state=state, inputs=inputs)
-        return [(start, {**inputs, **own}) for start, own in map(with_inputs, made)] if inputs else made
+    def states(self, state: State[Any], inputs: Mapping[str, Any]) -> Any:
+        return [state] if self._states is None else called(self._states, state=state, inputs=inputs)
 
     def reduce(self, state: State[Any], states: Iterable[State[Any]]) -> State[Any]:
         return self._reducer(state, states)

@@ -16,6 +16,7 @@ from agentflow.parallel.adapting import (
     INHERITED,
     NO_INPUTS,
     OVERRIDES,
+    PLAIN_ONLY,
     adapt,
     gathered,
     wanted,
@@ -31,7 +32,7 @@ from agentflow.parallel.stops import StopCondition
 from agentflow.parallel.tasks import RunnableGraph, SubGraphTask
 from agentflow.persistence.failpoints import reach
 from agentflow.runtime import Runtime, current_step
-from agentflow.signatures import names
+from agentflow.signatures import is_async, names
 from agentflow.state import State, child_view, independent
 
 
@@ -126,7 +127,14 @@ class TaskBasedParallelAction(Action):
 
     def problems(self) -> list[BuildError]:
         missing = [name for name in self._required() if getattr(type(self), name, None) in _DEFAULTS[name]]
-        return [BuildError(f"parallel action '{self.name}' defines no {name}(): write it.") for name in missing]
+        waits = [name for name in PLAIN_ONLY if is_async(getattr(self, name, _nothing))]
+        return [
+            *(BuildError(f"parallel action '{self.name}' defines no {name}(): write it.") for name in missing),
+            *(
+                BuildError(f"{name}() of parallel action '{self.name}' is async: make it a plain def.")
+                for name in waits
+            ),
+        ]
 
     async def perform(self, runtime: Runtime, state: State[Any], inputs: dict[str, Any]) -> tuple[Any, State[Any]]:
         context: ApplicationContext | None = current_step()
@@ -161,7 +169,7 @@ class TaskBasedParallelAction(Action):
             return task
 
         made = self.tasks(**wanted(self.tasks, state=state, context=context, inputs=inputs))
-        return self._inheriting(await gathered(runtime, made, settled), context)
+        return self._inheriting(await gathered(runtime, made, settled, owner), context)
 
     def _inheriting(self, tasks: list[SubGraphTask], context: ApplicationContext) -> list[SubGraphTask]:
         """The tasks, with what they get in the place of what they would inherit."""
@@ -220,8 +228,9 @@ class MapActionsAndStates(TaskBasedParallelAction):
             child_state, own = with_inputs(given)
             return first_state(child_state, owner), own  # the state that was yielded, and its history, can go at once
 
-        starts = await gathered(runtime, self.states(**wanted(self.states, **offered)), started)
-        found = await gathered(runtime, self.actions(**wanted(self.actions, **offered)), with_inputs)
+        starts = await gathered(runtime, self.states(**wanted(self.states, **offered)), started, owner)
+        owner = f"actions() of '{self.name}'"
+        found = await gathered(runtime, self.actions(**wanted(self.actions, **offered)), with_inputs, owner)
         tasks: list[SubGraphTask] = []
         for row, (given, more) in enumerate(found):
             runnable = RunnableGraph.create(given)

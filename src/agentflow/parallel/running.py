@@ -35,7 +35,7 @@ async def run_children(
     """
     family = Family(context, runtime, plan.timeout)
     children = [Child(task, position, family) for position, task in enumerate(tasks)]
-    _no_two_alike(children)
+    refuse_alike(children)
     kept = [child for child in children if child.was_kept()] if family.finished else []
     ended = [child.result for child in kept]
     if len(kept) < len(children) and not (ended and plan.is_enough(ended)):
@@ -76,7 +76,12 @@ def _is_fatal(error: BaseException, plan: Plan) -> bool:
     return plan.on_error == "raise" or not isinstance(error, Exception)
 
 
-def _no_two_alike(children: Sequence[Child]) -> None:
+def refuse_alike(children: Sequence[Child]) -> None:
+    """Refuse children that could not be told from each other.
+
+    Raises:
+        BuildError: Two have the same key or the same id.
+    """
     given = {child.task.application_id for child in children} != {None}
     if len({child.app_id if given else child.key for child in children}) == len(children):
         return

@@ -13,13 +13,13 @@ from agentflow.containers import AsyncStreamingResultContainer, StreamingResultC
 from agentflow.context import ApplicationContext
 from agentflow.engine.created import tell_created
 from agentflow.engine.streams import StreamedStep
-from agentflow.errors import BuildError, RunError, did_you_mean
+from agentflow.errors import AsyncCodeError, BuildError, RunError, did_you_mean
 from agentflow.nursery import Cancelled, Emit, Stop
 from agentflow.nursery.merged import Merged
 from agentflow.parallel.child import Child
 from agentflow.parallel.family import Family
 from agentflow.parallel.plan import MAX_CONCURRENCY, check_concurrency
-from agentflow.parallel.running import first_state
+from agentflow.parallel.running import first_state, refuse_alike
 from agentflow.parallel.tasks import SubGraphTask
 from agentflow.runtime import ASYNC, BLOCKING, Runtime
 
@@ -46,6 +46,8 @@ class TaskStream:
         for position, task in enumerate(tasks):
             task.state = first_state(task.state, "a task", task.typing)
             self._children.append(Child(task, position, family))
+        refuse_alike(self._children)
+        self._runtime = runtime
         self._keys = [child.key for child in self._children]
         self._merged = Merged(self._jobs, max_concurrency)
 
@@ -60,9 +62,13 @@ class TaskStream:
         self._merged.stop.leave(self._keys.index(key))
 
     def __iter__(self) -> Iterator[Item]:
+        if self._runtime is not BLOCKING:
+            raise AsyncCodeError("astream_tasks() is read with `async for`: use it, or stream_tasks() in a plain def.")
         return iter(self._merged)
 
     def __aiter__(self) -> AsyncIterator[Item]:
+        if self._runtime is BLOCKING:
+            raise RunError("stream_tasks() is read with a plain `for`: use astream_tasks() in an async def.")
         return self._merged.__aiter__()
 
     def _jobs(self, emit: Emit) -> Iterable[_Pump]:
