@@ -457,7 +457,7 @@ class Application(Generic[Data]):
         graph = self._machine.graph
         halts = rules.halts(graph, halt_before, halt_after, halt_when)
         offered = rules.checked_inputs(graph, inputs)
-        meter = rules.metered(budget, max_steps)
+        meter = None if budget is None and max_steps is None else rules.metered(budget, max_steps)
         return Run(self._machine, runtime, ExecuteMethod[method], halts, offered, max_steps, None, meter)
 
     def _require_blocking(self) -> None:

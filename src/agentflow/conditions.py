@@ -295,7 +295,8 @@ def holds(condition: Condition | Callable[[State[Any]], Any], state: State[Any])
     if isinstance(condition, Condition):
         return condition.evaluate(state)
     if callable(condition):
-        return truth(condition, condition(state))
+        answer = condition(state)
+        return answer if answer is True or answer is False else truth(condition, answer)
     raise ResultError(f"{condition!r} is no condition: pass when(...), expr(...) or a function of the state.")
 
 

@@ -54,14 +54,21 @@ def checked_inputs(graph: Graph, inputs: Mapping[str, Any] | None) -> Mapping[st
     """
     if not inputs:
         return {}
-    if not isinstance(inputs, Mapping) or not all(isinstance(name, str) for name in inputs):
-        raise InputError(f"inputs={inputs!r:.80} is no mapping of names: pass inputs={{name: value}}.")
-    for name in inputs:
-        if name.startswith("__"):
-            raise InputError(f"the input {name!r} is reserved: names that start with '__' are filled in by the engine.")
-        if name not in graph.input_names:
-            raise InputError(f"no action takes an input {name!r}: remove it. {did_you_mean(name, graph.input_names)}")
-    return inputs
+    known = graph.input_names
+    if inputs.__class__ is dict or isinstance(inputs, Mapping):
+        for name in inputs:
+            if name not in known or name.startswith("__"):
+                raise _wrong_input(inputs, name, known)
+        return inputs
+    raise _wrong_input(inputs, None, known)
+
+
+def _wrong_input(inputs: object, name: object, known: Iterable[str]) -> InputError:
+    if not isinstance(name, str):
+        return InputError(f"inputs={inputs!r:.80} is no mapping of names: pass inputs={{name: value}}.")
+    if name.startswith("__"):
+        return InputError(f"the input {name!r} is reserved: names that start with '__' are filled in by the engine.")
+    return InputError(f"no action takes an input {name!r}: remove it. {did_you_mean(name, known)}")
 
 
 class Halts(Fact):

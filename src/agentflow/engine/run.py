@@ -58,7 +58,8 @@ class Run:
         self._told = False
         self._check = check  # raises when the run must not go on
         self.meter = meter
-        self._asks = any((halts.before, halts.when, max_steps is not None, check, meter))
+        self._counts = meter is not None or check is not None
+        self._asks = any((halts.before, halts.when, max_steps is not None, self._counts))
 
     def advance(self, perform: Perform = flow.step) -> Coroutine[Any, Any, Any]:
         """Perform one more step: what `perform` gave, or None when the run is over.
@@ -119,14 +120,15 @@ class Run:
         last, halts, machine = self.last, self.halts, self.machine
         if last is not None and halts.when is not None and holds(halts.when, machine.state):
             return self._end(last, f"halt_when, after {machine.prior!r}")
-        paid = (self.meter is not None or self._check is not None) and flow.asks_somebody(machine)
+        counts = self._counts
+        paid = counts and flow.asks_somebody(machine)
         if paid and self._used_up():
             return True
         if last is not None and halts.before:
-            coming = await self._coming()
+            coming = await (flow.peek(machine, self.runtime) if self.meter is None else self._coming())
             if coming is not None and coming.name in halts.before:
                 return self._end((coming, None, machine.state), f"halt_before {coming.name!r}")
-        if self._used_up():
+        if counts and self._used_up():
             return True
         if self.max_steps is not None and self.taken >= self.max_steps:
             raise StepLimitError(
@@ -144,7 +146,7 @@ class Run:
 
     async def _coming(self) -> Action | None:
         """What comes next; a choice that has to be made for that counts as part of this run."""
-        token = CURRENT_METER.set(self.meter or CURRENT_METER.get())
+        token = CURRENT_METER.set(self.meter or CURRENT_METER.get())  # a child counts on its parent's
         try:
             return await flow.peek(self.machine, self.runtime)
         finally:
