@@ -23,6 +23,7 @@ from agentflow.parallel.adapting import NO_INPUTS
 from agentflow.parallel.family import OF_NO_OTHER, ChildContext, Family
 from agentflow.parallel.outcomes import Outcome
 from agentflow.parallel.portable import Parcel, Returned, explained, run_parcel
+from agentflow.parallel.sameness import asks_the_same
 from agentflow.parallel.saved import came_back, journal_for, taken_back, was_finished
 from agentflow.parallel.tasks import RunnableGraph, SubGraphTask
 from agentflow.persistence.failpoints import reach
@@ -231,9 +232,8 @@ class Child(StandIn):
         if error is None:
             if outcome is not None:
                 self._outcome, self.state, self._machine = outcome, outcome.state, None
-            self.family.finished[self.task.application_id or self.key] = (
-                self  # so that a retry of the step does not run it again
-            )
+            # so that a retry of the step does not run it again
+            self.family.finished[self.task.application_id or self.key] = self
         elif isinstance(error, Cancelled):
             self._outcome = self.outcome(error, cancelled=True)
         else:
@@ -263,9 +263,9 @@ class Child(StandIn):
         return error
 
     def was_kept(self) -> bool:
-        """Whether it finished in an earlier try of this step, started from the very same values; that is its result."""
+        """Whether it finished in an earlier try of this step, same action and same values: that is its result."""
         before: Child | None = self.family.finished.get(self.task.application_id or self.key)
-        if before is None or before.task.inputs != self.task.inputs or before.task.state != self.task.state:
+        if before is None or not asks_the_same(before.task, self.task):
             return False
         self.state, self._outcome = before.state, before.result._replace(duration=0.0)
         return True
