@@ -55,15 +55,13 @@ async def _run_rest(ahead: Sequence[Child], count: int, ended: list[Outcome], pl
         child = ahead[position]
         child.end(value, error)
         if told:
-            CURRENT_STEP.set(
-                family.step
-            )  # as those who are told see it; a child that was awaited itself leaves its own
+            CURRENT_STEP.set(family.step)  # a child that was awaited itself leaves its own
             ended.append(child.result)
             plan.tell(child.result, count)
         if child.failure is not None and _is_fatal(child.failure, plan):
             failure.append(child.failure)
             return True
-        return plan.is_enough(ended)
+        return told and plan.is_enough(ended)
 
     given = plan.executor if plan.executor is not None else family.executor_factory
     with opened(given if family.runtime is BLOCKING else None) as executor:
