@@ -193,6 +193,12 @@ def test_a_depth_below_zero_is_refused() -> None:
         opened().visualize(depth=-1)
 
 
+def test_an_option_that_there_is_not_is_refused() -> None:
+    nope: Any = 1
+    with pytest.raises(BuildError, match=r"nope=1 is no option of visualize\(\): for an attribute of graphviz"):
+        opened().visualize(nope=nope)
+
+
 def test_an_application_draws_its_graph() -> None:
     app = ApplicationBuilder().with_graph(opened()).with_entrypoint("first").with_state(text="").build()
     assert opened().visualize(depth=1) == app.visualize(depth=1)

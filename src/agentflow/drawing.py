@@ -165,11 +165,16 @@ def render(
     """Write the drawing where it is asked for, and return its text.
 
     Raises:
-        BuildError: The engine or the file's ending is not known.
+        BuildError: The engine or the file's ending is not known, or an attribute is no text.
         MissingExtraError: A picture is asked for and graphviz is not installed.
     """
     if engine not in ("mermaid", "graphviz"):
         raise BuildError(f"engine={engine!r} cannot draw: use 'mermaid' or 'graphviz'.")
+    for name, value in attributes.items():
+        if not isinstance(value, str):
+            raise BuildError(
+                f"{name}={value!r} is no option of visualize(): for an attribute of graphviz, give a text."
+            )
     dot = drawing.dot(attributes.items())
     text = drawing.mermaid() if engine == "mermaid" else dot
     if output_file_path is None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import get_context
 from types import ModuleType
@@ -135,6 +135,14 @@ def test_a_pool_that_had_died_before_is_explained_too() -> None:
 def test_what_is_no_executor_is_refused() -> None:
     with pytest.raises(BuildError, match="'no pool' is no executor|is no executor: pass"):
         squares_of(remote_actions.square, lambda: "no pool").run()
+
+
+@pytest.mark.parametrize("kind", [ThreadPoolExecutor, ProcessPoolExecutor])
+def test_one_that_was_shut_down_is_refused(kind: Any) -> None:
+    made = kind(1)
+    made.shutdown()
+    with pytest.raises(RunError, match="the executor was shut down before it was given its children: give one that is"):
+        squares_of(remote_actions.square, made).run()
 
 
 def test_conditions_survive_the_journey() -> None:

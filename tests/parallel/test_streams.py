@@ -311,6 +311,11 @@ def reading(read: Any) -> Any:
     return ApplicationBuilder().with_actions(read=action(reads=[], writes=[])(read)).with_entrypoint("read").build()
 
 
+def test_an_action_that_is_no_task_is_refused() -> None:
+    with pytest.raises(BuildError, match=r"<action 'greet'> is no task to stream: give SubGraphTask\(action"):
+        collected("blocking", lambda: [greet])
+
+
 def test_two_tasks_with_one_key_are_refused() -> None:
     with pytest.raises(BuildError, match="two tasks have the key 'ab'"):
         collected("blocking", lambda: [*tasks(greet), *tasks(greet)])

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import contextvars
 import queue
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import BrokenExecutor, Executor, Future, ThreadPoolExecutor
 from concurrent.futures import CancelledError as FutureCancelled
 from typing import Any
 
+from agentflow.errors import RunError
 from agentflow.nursery.flows import Cancelled, Ended, Job, OnEnd, Ready, Stop
 from agentflow.runtime import run_blocking
 
@@ -42,7 +43,7 @@ def run_in_executor(jobs: Iterator[tuple[int, Job]], limit: int, on_end: OnEnd, 
 
 def _submit(pool: Executor, index: int, job: Job, stop: Stop) -> Future[Any]:
     if isinstance(pool, ThreadPoolExecutor):
-        return pool.submit(contextvars.copy_context().run, _drive, index, job, stop)
+        return _taken(pool, contextvars.copy_context().run, _drive, index, job, stop)
     told: Future[Any] = Future()
     try:
         sent = job.portable()
@@ -53,11 +54,23 @@ def _submit(pool: Executor, index: int, job: Job, stop: Stop) -> Future[Any]:
         told.set_result(sent.value)
         return told
     function, arguments = sent
+    return _taken(pool, function, *arguments)
+
+
+def _taken(pool: Executor, function: Callable[..., Any], *arguments: Any) -> Future[Any]:
     try:
         return pool.submit(function, *arguments)
     except BrokenExecutor as error:  # it broke with an earlier task, and this one is told the same way
+        told: Future[Any] = Future()
         told.set_exception(error)
         return told
+    except RuntimeError as error:
+        if "shutdown" not in str(error):
+            raise
+        raise RunError(
+            "the executor was shut down before it was given its children: give one that is open, or a function that "
+            "makes one."
+        ) from error
 
 
 def _drive(index: int, job: Job, stop: Stop) -> Any:

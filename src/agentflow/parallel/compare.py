@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Unpack
 
 from agentflow.errors import BuildError, ProviderError, RunError
@@ -86,8 +86,10 @@ class _Asking:
         options: Options,
     ) -> None:
         for what, given in (("prompts", prompts), ("models", models)):
-            if isinstance(given, str) or not given:
+            if isinstance(given, str) or not isinstance(given, Collection) or not given:
                 raise BuildError(f"compare() has no list of {what}: pass a list with at least one.")
+            if odd := [one for one in given if not isinstance(one, str)]:
+                raise BuildError(f"compare() has {odd[0]!r} among its {what}: each has to be a text.")
             if len(set(given)) < len(given):
                 raise BuildError(f"compare() has one of its {what} twice: name each once.")
         check_concurrency(max_concurrency)

@@ -44,6 +44,8 @@ class TaskStream:
         self._children = []
         family = Family(context, runtime)
         for position, task in enumerate(tasks):
+            if not isinstance(task, SubGraphTask):
+                raise BuildError(f"{task!r} is no task to stream: give SubGraphTask(action, state=...) for each child.")
             task.state = first_state(task.state, "a task", task.typing)
             self._children.append(Child(task, position, family))
         refuse_alike(self._children)
