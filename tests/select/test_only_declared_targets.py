@@ -21,7 +21,7 @@ from agentflow.llm import allow_real_calls, backend, forbid_real_calls, real_cal
 from agentflow.select import Cascade, HumanDecider, LLMDecider, MemoryCache
 from agentflow.select.lab import evaluate
 from tests.drivers import Driver
-from tests.effort import tries
+from tests.effort import THOROUGH, tries
 from tests.select.providers import TARGETS, Colour, Provider, chat_body, chosen
 
 REPLIES = tries(800, thorough=2_000)
@@ -118,7 +118,7 @@ def test_over_http_too(colour: Colour, provider: Provider) -> None:
     dice = random.Random(22)
     provider.reply(lambda request: reply(dice))
     asked = deciders()
-    taken = Counter(taken_by(asked[number % 3], dice, colour) for number in range(tries(40, thorough=100)))
+    taken = Counter(taken_by(asked[number % 3], dice, colour) for number in range(100 if THOROUGH else 40))
     assert {None, *NAMES} == taken.keys()
 
 
