@@ -10,12 +10,15 @@ import contextlib
 import threading
 from collections.abc import Awaitable, Callable, Coroutine
 from concurrent.futures import Future, wait
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 T = TypeVar("T")
 
 #: What lets go of things that an event loop was given, awaited in that loop before it is closed.
 LetGo = Callable[[object], Awaitable[None]]
+
+#: Seconds after which a thread that waits looks for a signal: one that comes just before the wait does not end it.
+SIGNAL_SEEN: Final = 0.5
 
 
 def run_in_loop(flow: Coroutine[Any, Any, T], let_go: LetGo) -> T:
@@ -44,6 +47,8 @@ def _driven_elsewhere(loop: asyncio.AbstractEventLoop, flow: Coroutine[Any, Any,
     thread = threading.Thread(target=drive, name="agentflow-loop")
     try:
         thread.start()
+        while wait([driven], SIGNAL_SEEN).not_done:
+            pass
         return driven.result()
     except BaseException:
         with contextlib.suppress(RuntimeError):  # the loop is closed if the error is the flow's own
