@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import subprocess
 import sys
 from typing import Any
@@ -52,6 +53,20 @@ def test_a_mistake_is_one_line_and_no_traceback(
     monkeypatch.setattr(agentflow.cli.evaluate, "run", fail)
     assert status == main(["eval", "a:b", "source", "cases.jsonl"])
     assert ("agentflow: that is wrong\n" if status == 2 else "") == capsys.readouterr().err
+
+
+def test_a_reader_that_goes_away_is_no_error() -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    done = subprocess.run(
+        [sys.executable, "-m", "agentflow", "runs", "list", "--store", "memory:", "--json"],
+        stdout=writing,
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
+    os.close(writing)
+    assert (141, "") == (done.returncode, done.stderr)
 
 
 def test_it_runs_as_a_module_and_loads_no_provider_for_that() -> None:

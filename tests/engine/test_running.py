@@ -159,6 +159,23 @@ def test_an_input_nobody_took_is_a_warning(drive: Driver) -> None:
         drive.run(app, inputs={"by": 1}, halt_after=["one"])
 
 
+def test_an_action_that_lets_an_iterator_end_fails_as_any_other(drive: Driver) -> None:
+    heard: list[Any] = []
+
+    class Watch:
+        def post_run_step(self, *, exception: Any, **facts: Any) -> None:
+            heard.append(exception)
+
+    @action(reads=[], writes=[])
+    def first(state: State) -> Any:
+        return next(iter(()))
+
+    app = ApplicationBuilder().with_actions(first).with_entrypoint("first").with_hooks(Watch()).build()
+    with pytest.raises(RuntimeError, match="StopIteration") as caught:
+        drive.step(app)
+    assert ([caught.value], True) == (heard, "while running 'first'" in caught.value.__notes__[0])
+
+
 def test_identifiers_and_sequence_ids(drive: Driver) -> None:
     builder = (
         ApplicationBuilder().with_actions(one).with_entrypoint("one").with_state(n=0)

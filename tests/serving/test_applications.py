@@ -9,6 +9,7 @@ import httpx
 import pytest
 
 from agentflow import ApplicationBuilder, GraphBuilder, State, action, expr
+from agentflow.errors import BuildError
 from agentflow.serving.picture import picture
 from tests.serving.clients import api_of, client_of, counting, created, events_in
 
@@ -185,6 +186,14 @@ def test_an_arrow_that_would_run_through_a_shape_goes_around_it() -> None:
     assert f"L{around['x']:.0f} " in around["path"]
     assert between["x"] == straight["x"]
     assert drawn["width"] > between["x"] + between["width"] / 2
+
+
+def test_a_factory_that_cannot_be_called_is_named() -> None:
+    def factory() -> ApplicationBuilder:
+        return counting("a", None)
+
+    with pytest.raises(BuildError, match="factory' cannot be called with two arguments .*define it as"):
+        api_of(factory)
 
 
 async def test_a_factory_may_be_async_and_so_may_what_calls_create_api() -> None:

@@ -8,6 +8,7 @@ what it needs inside `run`, so that one command does not pay for the others. Wha
 from __future__ import annotations
 
 import argparse
+import os
 import pkgutil
 import sys
 from collections.abc import Iterator, Sequence
@@ -32,12 +33,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
         added.set_defaults(run=command.run)
     given = parser.parse_args(arguments)
     try:
-        return int(given.run(given))
+        status = int(given.run(given))
+        sys.stdout.flush()
+        return status
     except AgentflowError as error:
         print(f"agentflow: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         return 130
+    except BrokenPipeError:  # whoever read what is printed has gone, as `head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what Python prints when it ends
+        return 141
 
 
 def commands() -> Iterator[ModuleType]:

@@ -51,7 +51,10 @@ async def perform(machine: Machine, runtime: Runtime, contract: Contract, inputs
         else:
             await commit(machine, runtime, contract, context, next_state)
     except BaseException as error:
-        await fail(machine, runtime, contract, context, error)
+        failure = _stopped(contract, error) if isinstance(error, StopIteration) else error
+        await fail(machine, runtime, contract, context, failure)
+        if failure is not error:
+            raise failure from error
         raise
     finally:
         _leave(token)
@@ -60,6 +63,11 @@ async def perform(machine: Machine, runtime: Runtime, contract: Contract, inputs
     if machine.identity.hooks.post_run_step:
         await report(machine, runtime, contract, context, result, None)
     return contract.action, result, machine.state
+
+
+def _stopped(contract: Contract, error: StopIteration) -> RuntimeError:
+    """What to raise instead of an error that would end the coroutine it is raised in."""
+    return RuntimeError(f"{contract.scope.owner} raised {error!r}: give next() a default, or catch it.")
 
 
 def _outcome(contract: Contract, returned: Any) -> tuple[Any, State[Any]]:

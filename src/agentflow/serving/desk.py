@@ -22,7 +22,7 @@ from agentflow.persistence.owner import alive
 from agentflow.persistence.persister import Persister
 from agentflow.persistence.reading import position_of
 from agentflow.persistence.records import Head, Key
-from agentflow.runtime import ASYNC, BLOCKING, run_blocking
+from agentflow.runtime import ASYNC, BLOCKING, name_of, run_blocking
 from agentflow.select.selector import END
 from agentflow.serving import shapes, telling
 from agentflow.serving.problems import Refused, explained
@@ -100,8 +100,15 @@ class Desk:
         """The graph that is served, where it begins, and its typing.
 
         Raises:
-            BuildError: The factory makes something else.
+            BuildError: The factory makes something else, or cannot be called with an id and a partition.
         """
+        try:
+            inspect.signature(self.factory).bind("example", None)
+        except TypeError as error:
+            raise BuildError(
+                f"the factory '{name_of(self.factory)}' cannot be called with two arguments ({error}): define it as "
+                "`def factory(app_id, partition_key)`, giving an ApplicationBuilder."
+            ) from None
         made = self.factory("example", None)
         builder = _builder_of(_awaited(made) if inspect.isawaitable(made) else made)
         return *builder._checked_graph(), builder._typing
