@@ -9,6 +9,7 @@ import pytest
 from agentflow import END, ApplicationBuilder, Condition, Graph, GraphBuilder, Select, State, action, expr, switch, when
 from agentflow.checks import entry_problems, first_reads, reachable, unreachable
 from agentflow.errors import BuildError, DuplicateNameError, UnknownNameError, UnknownTargetError
+from agentflow.parallel import bind_from_state
 
 
 def one(*reads: str, writes: Any = ()) -> Any:
@@ -164,6 +165,14 @@ def test_a_verify_may_take_the_inputs_and_the_context(verify: Any) -> None:
         return state
 
     assert [] == problems(names="", send=send)
+
+
+def test_a_verify_may_take_what_is_bound_or_comes_from_the_state() -> None:
+    @action(reads=[], writes=[], kind="at_most_once", verify=lambda state, to, by: None)
+    def send(state: State, to: str, by: str) -> State:
+        return state
+
+    assert [] == problems(names="", send=bind_from_state(send.bind(to="ada@example.com"), by="sender"))
 
 
 class TestWhatIsNoProblem:

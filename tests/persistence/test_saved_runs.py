@@ -16,6 +16,7 @@ from agentflow.errors import (
     SerializationError,
     UncertainStep,
 )
+from agentflow.parallel import bind_from_state
 from agentflow.persistence import Persister
 from agentflow.select import HumanDecider
 from tests.drivers import Driver
@@ -491,6 +492,23 @@ def test_verify_is_given_what_an_input_is_by_default(drive: Driver, persister: P
         drive.step(app)
     drive.step(app)
     assert "verified bob@example.com" == app.state["sent"]
+
+
+def test_verify_is_given_what_is_bound_and_what_comes_from_the_state(drive: Driver, persister: Persister) -> None:
+    def verify(state: State, to: str, by: str, how: str) -> State:
+        return state.update(sent=f"{to} {by} {how}")
+
+    @action(reads=[], writes=["sent"], kind="at_most_once", verify=verify)
+    def send(state: State, to: str, by: str, how: str) -> State:
+        raise OSError("the line broke")
+
+    bound: Any = bind_from_state(send.bind(to="ada"), by="sender")
+    made = ApplicationBuilder().with_actions(bound).with_entrypoint("send").with_state(sender="bob")
+    app = drive.build(made.with_identifiers(app_id="one").with_state_persister(persister))
+    with pytest.raises(OSError, match="the line broke"):
+        drive.step(app, inputs={"how": "mail"})
+    drive.step(app, inputs={"how": "mail"})
+    assert "ada bob mail" == app.state["sent"]
 
 
 # -- a graph that has changed

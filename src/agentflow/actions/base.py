@@ -100,7 +100,7 @@ def verify_problems(action: Action) -> Iterator[BuildError]:
     verify = action.options.verify
     if verify is None:
         return
-    known = action.contract.parameters.names
+    known = {*action.contract.parameters.names, *action._bound()}
     unknown = [name for name in parameters_of(verify, 1).required if name not in known]
     if positional_count(verify) == 0 or unknown:
         wrong = f"needs {unknown[0]!r}, which is no input of it" if unknown else "takes no state"
@@ -232,6 +232,10 @@ class Action:
         if not isinstance(result, Mapping):
             raise ResultError(f"run() of action '{self.name}' returned {_kind(result)}: return a dict.")
         return result, self.checked_state(await runtime.call(self.update, result, state))
+
+    def own_inputs(self, state: State[Any]) -> Mapping[str, Any]:
+        """The inputs it is called with besides those it is given: what was bound, or is taken from the state."""
+        return {}
 
     def outcome_of(self, returned: Any) -> tuple[Any, State[Any]]:
         """The result and the state in what the function of an action returned."""

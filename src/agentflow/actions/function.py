@@ -8,7 +8,7 @@ from __future__ import annotations
 import functools
 import importlib
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, cast
 
 from agentflow.actions.absent import AbsentAction
@@ -87,6 +87,9 @@ class FunctionAction(Action):
 
     async def perform(self, runtime: Runtime, state: State[Any], inputs: dict[str, Any]) -> tuple[Any, State[Any]]:
         return self.outcome_of(await runtime.call(self.fn, state, **{**self.bound, **inputs}))
+
+    def own_inputs(self, state: State[Any]) -> Mapping[str, Any]:
+        return self.bound
 
     def _default_name(self) -> str:
         return getattr(self.fn, "__name__", None) or type(self.fn).__name__

@@ -48,7 +48,8 @@ async def _verified(
             number,
         )
     parameters = parameters_of(verify, 1)
-    offered = {**contract.parameters.defaults, **inputs}  # what the action would be called with
+    # What the action would be called with.
+    offered = {**contract.parameters.defaults, **inputs, **contract.action.own_inputs(state)}
     known = {name: offered[name] for name in parameters.names if name in offered}
     if parameters.context is not None:
         known[parameters.context] = current_step()

@@ -6,7 +6,7 @@ What must not live here: running many of them (`running.py`).
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -176,6 +176,12 @@ class _FromState(Action):
 
     def _filled(self, state: State[Any], inputs: dict[str, Any]) -> dict[str, Any]:
         return {**inputs, **{name: state[key] for name, key in self.keys.items()}}
+
+    def own_inputs(self, state: State[Any]) -> Mapping[str, Any]:
+        return self._filled(state, dict(self.inner.own_inputs(state)))
+
+    def _bound(self) -> Iterable[str]:
+        return [*self.inner._bound(), *self.keys]
 
     def _entry(self) -> tuple[Callable[..., Any], int]:
         return self.inner._entry()
