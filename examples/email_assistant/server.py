@@ -20,7 +20,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))  # the examples, however this
 
 from email_assistant import scripted
 from email_assistant.application import Model, builder
-from fastapi import APIRouter, FastAPI
+from fastapi import APIRouter, FastAPI, Response
 from fastapi.responses import FileResponse
 from fastapi.staticfiles import StaticFiles
 from pydantic import BaseModel
@@ -88,19 +88,25 @@ def factory(model: Model, hooks: tuple[object, ...] = ()) -> Callable[[str, str 
     return lambda app_id, partition_key: builder(model, hooks)
 
 
+def told(response: Response, said: dict[str, Any]) -> EmailAssistantState:
+    """A conversation, with the step it is at as its ETag: what `If-Match` is compared with."""
+    response.headers["etag"] = f'"{said["sequence_id"]}"'
+    return EmailAssistantState.of(said)
+
+
 def add_endpoints(router: APIRouter, service: Service) -> None:
     """The endpoints of the email assistant, each of which answers with the whole conversation."""
 
     @router.post("/create")
-    async def create(partition: Partition, once: Once = None) -> EmailAssistantState:
+    async def create(response: Response, partition: Partition, once: Once = None) -> EmailAssistantState:
         """Begin a conversation; its id is in the answer."""
         _, said = await service.create(partition, None, once)
-        return EmailAssistantState.of(said)
+        return told(response, said)
 
-    @router.get("/{app_id}/state")
-    async def get_state(key: Asked) -> EmailAssistantState:
+    @router.get("/{app_id}/state", name="get_conversation")
+    async def get_state(response: Response, key: Asked) -> EmailAssistantState:
         """The conversation as it stands, however long ago it was left."""
-        return EmailAssistantState.of(await service.look(key))
+        return told(response, await service.look(key))
 
     add_answers(router, service)
 
@@ -109,33 +115,33 @@ def add_answers(router: APIRouter, service: Service) -> None:
     """The endpoints for what a person says."""
 
     async def perform(
-        key: Key, action: str, expected: int | None, once: str | None, **inputs: Any
+        response: Response, key: Key, action: str, expected: int | None, once: str | None, **inputs: Any
     ) -> EmailAssistantState:
         _, said = await service.advance(Write(key, expected, once, action, inputs))
-        return EmailAssistantState.of(said)
+        return told(response, said)
 
     @router.put("/initialize_draft/{app_id}")
     @router.put("/initialize_draft/{app_id}/", include_in_schema=False)
     async def initialize_draft(
-        key: Asked, body: EmailToAnswer, expected: Expected = None, once: Once = None
+        response: Response, key: Asked, body: EmailToAnswer, expected: Expected = None, once: Once = None
     ) -> EmailAssistantState:
         """Give the email and the instructions."""
-        return await perform(key, "process_input", expected, once, **body.model_dump())
+        return await perform(response, key, "process_input", expected, once, **body.model_dump())
 
     @router.put("/clarify_instructions/{app_id}")
     async def clarify_instructions(
-        key: Asked, body: Answers, expected: Expected = None, once: Once = None
+        response: Response, key: Asked, body: Answers, expected: Expected = None, once: Once = None
     ) -> EmailAssistantState:
         """Answer the questions."""
-        return await perform(key, "clarify_instructions", expected, once, clarification_inputs=body.answers)
+        return await perform(response, key, "clarify_instructions", expected, once, clarification_inputs=body.answers)
 
     @router.put("/process_feedback/{app_id}")
-    @router.post("/provide_feedback/{app_id}")
+    @router.post("/provide_feedback/{app_id}", name="provide_feedback")
     async def process_feedback(
-        key: Asked, body: Feedback, expected: Expected = None, once: Once = None
+        response: Response, key: Asked, body: Feedback, expected: Expected = None, once: Once = None
     ) -> EmailAssistantState:
         """Say what to change about the draft."""
-        return await perform(key, "process_feedback", expected, once, feedback=body.feedback)
+        return await perform(response, key, "process_feedback", expected, once, feedback=body.feedback)
 
 
 def web(

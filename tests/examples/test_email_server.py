@@ -62,6 +62,23 @@ async def test_a_whole_conversation_over_the_five_endpoints(client: httpx.AsyncC
     } == done.keys()
 
 
+async def test_what_is_said_to_an_older_step_is_refused(client: httpx.AsyncClient) -> None:
+    begun = await client.post("/create")
+    where, body = (
+        f"/initialize_draft/{begun.json()['app_id']}",
+        {"email_to_respond": EMAIL, "response_instructions": ""},
+    )
+    went_on = await client.put(where, json=body, headers={"if-match": begun.headers["etag"]})
+    late = await client.put(where, json=body, headers={"if-match": begun.headers["etag"]})
+    assert (200, 409, went_on.headers["etag"]) == (went_on.status_code, late.status_code, late.headers["etag"])
+
+
+async def test_each_endpoint_has_a_name_of_its_own(client: httpx.AsyncClient) -> None:
+    document = (await client.get("/openapi.json")).json()  # one that is given twice is a warning, and that an error
+    names = [way["operationId"] for path in document["paths"].values() for way in path.values() if "operationId" in way]
+    assert len(set(names)) == len(names) > 5
+
+
 async def test_looking_at_a_conversation_asks_no_model(client: httpx.AsyncClient, llm: ScriptedProvider) -> None:
     app_id = (await client.post("/create")).json()["app_id"]
     body = {"email_to_respond": EMAIL, "response_instructions": "Accept, because I am free on Friday"}
