@@ -6,12 +6,14 @@ import os
 import pickle
 import time
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from pydantic import BaseModel
 
 from agentflow.errors import InputError, ProviderError
 from agentflow.llm import ToolCall
+from agentflow.llm.requests import build
 from agentflow.runtime import CURRENT_STEP
 from agentflow.usage import Usage
 from tests.llm.driving import ANTHROPIC, KEY, OPENAI, QUICK, Choice, Driver, at
@@ -229,6 +231,15 @@ def test_a_misspelt_option_is_refused_before_anything_is_sent(server: FaultyServ
         call(verb, *given, temprature=1, **at(scenario, OPENAI))
 
     assert 0 == scenario.calls
+
+
+@pytest.mark.parametrize(
+    "given",
+    [{"ssl_verify": False}, {"max_retries": 0}, {"request_timeout": 3}, {"input_cost_per_token": 1e-6}, {"bogus": 1}],
+    ids=lambda given: next(iter(given)),
+)
+def test_what_is_no_misspelt_option_goes_to_litellm_as_given(given: dict[str, Any]) -> None:
+    assert given == dict(build(OPENAI, "hello", given).parameters)
 
 
 def test_a_hanging_model_leaves_time_for_its_fallback(server: FaultyServer, call: Driver) -> None:

@@ -151,7 +151,7 @@ def test_a_vector_that_points_nowhere_is_an_error(colour: Colour, number: float)
         colour.select(decider, {"query": "cat"})
 
 
-def test_an_option_that_nobody_knows_is_refused() -> None:
+def test_an_option_that_is_misspelt_is_refused() -> None:
     with pytest.raises(BuildError, match="no option 'treshold'.*Did you mean 'thresholds'"):
         EmbeddingDecider(treshold=0.5)  # type: ignore[call-arg]
 

@@ -21,7 +21,7 @@ DEFAULT_POLICY: Final = RetryPolicy()
 class Options(TypedDict, total=False):
     """What every verb takes besides the model and what to say to it.
 
-    Other parameters that litellm knows by name, such as `seed` or `top_p`, go to it as given.
+    Other parameters, such as `seed` or `top_p`, go to litellm as given; one that is nearly a name of these is refused.
 
     Attributes:
         system: Said to the model before the messages.
@@ -34,7 +34,7 @@ class Options(TypedDict, total=False):
         deadline: Seconds the whole call may take; otherwise the policy's.
         fallback_models: Asked in this order when the model before has failed for good.
         policy: Budgets and waits; `RetryPolicy()` when left out.
-        extra: Further parameters for litellm and the provider, known to nobody here.
+        extra: Further parameters for litellm and the provider, whatever they are called.
     """
 
     system: str | None
@@ -50,37 +50,42 @@ class Options(TypedDict, total=False):
     extra: Mapping[str, object]
 
 
-#: Parameters that litellm's `completion` and `embedding` take, or hand to some provider; `extra` takes any other.
+#: Parameters that litellm's `completion` and `embedding` take, or hand to some provider: never taken for misspelt.
 KNOWN_TO_LITELLM: Final = frozenset({
-    "additional_drop_params", "allowed_openai_params", "api_type", "api_version", "audio", "base_url",
-    "cache_control_injection_points", "caching", "context_management", "custom_llm_provider", "deployment_id",
-    "dimensions", "drop_params", "encoding_format", "extra_body", "extra_headers", "frequency_penalty",
-    "function_call", "functions", "guided_json", "headers", "input_type", "litellm_session_id", "logit_bias",
-    "logprobs", "max_completion_tokens", "metadata", "min_p", "mock_response", "modalities", "n", "num_ctx",
-    "num_predict", "organization", "parallel_tool_calls", "plugins", "prediction", "presence_penalty",
-    "project", "prompt_cache_key", "prompt_cache_retention", "provider", "provider_options", "reasoning",
-    "reasoning_effort", "reasoning_format", "repetition_penalty", "response_format", "route", "safe_prompt",
-    "safety_identifier", "safety_settings", "seed", "service_tier", "stop", "stop_sequences", "store", "task",
-    "thinking", "tool_choice", "top_k", "top_logprobs", "top_p", "transforms", "truncation", "user",
-    "verbosity", "web_search_options",
+    "additional_drop_params", "allowed_openai_params", "api_type", "api_version", "audio", "base_model",
+    "base_url", "bos_token", "cache", "cache_control_injection_points", "cache_key", "caching", "client",
+    "context_management", "custom_llm_provider", "deployment_id", "dimensions", "drop_params",
+    "encoding_format", "eos_token", "extra_body", "extra_headers", "fallbacks", "force_timeout",
+    "frequency_penalty", "function_call", "functions", "guardrails", "guided_json", "headers",
+    "input_cost_per_token", "input_type", "litellm_session_id", "logit_bias", "logprobs",
+    "max_completion_tokens", "max_new_tokens", "max_output_tokens", "max_retries", "max_tokens_to_sample",
+    "metadata", "min_p", "min_tokens", "mock_response", "mock_timeout", "modalities", "n", "num_ctx",
+    "num_predict", "num_retries", "organization", "output_cost_per_token", "parallel_tool_calls", "plugins",
+    "prediction", "presence_penalty", "project", "prompt_cache_key", "prompt_cache_retention", "provider",
+    "provider_options", "reasoning", "reasoning_effort", "reasoning_format", "region_name",
+    "repetition_penalty", "request_timeout", "response_format", "roles", "route", "safe_prompt",
+    "safety_identifier", "safety_settings", "seed", "service_tier", "ssl_verify", "stop", "stop_sequences",
+    "store", "stream_options", "stream_timeout", "tags", "task", "thinking", "tool_choice", "top_k",
+    "top_logprobs", "top_p", "transforms", "truncation", "user", "verbosity", "web_search_options",
 })  # fmt: skip
-_PROVIDERS_OWN: Final = ("aws_", "azure_", "vertex_", "watsonx_")
+_PREFIXES: Final = ("aws_", "azure_", "input_cost_per_", "litellm_", "output_cost_per_", "vertex_", "watsonx_")
 
 
 def check_options(
     options: Mapping[str, Any], error: type[AgentflowError] = InputError, also: Iterable[str] | None = None
 ) -> None:
-    """Refuse an option that nobody knows, which would go to the provider and do nothing there.
+    """Refuse an option that is misspelt, which would go to the provider and do nothing there.
 
     Raises:
         AgentflowError: There is one; of the type `error`, and `also` are names it may have been meant for.
     """
     for name in options:
-        if name not in Options.__annotations__ and name not in KNOWN_TO_LITELLM and not name.startswith(_PROVIDERS_OWN):
-            near = did_you_mean(name, {*Options.__annotations__, *KNOWN_TO_LITELLM, *(also or ())})
-            hint = near if near.startswith("Did") else f"Options: {', '.join(map(repr, Options.__annotations__))}."
+        if name in Options.__annotations__ or name in KNOWN_TO_LITELLM or name.startswith(_PREFIXES):
+            continue
+        near = did_you_mean(name, {*Options.__annotations__, *(also or ())})
+        if near.startswith("Did"):
             raise error(
-                f"there is no option {name!r}: pass what only the provider knows as extra={{{name!r}: ...}}. {hint}"
+                f"there is no option {name!r}: pass what only the provider knows as extra={{{name!r}: ...}}. {near}"
             )
 
 
