@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -104,6 +105,14 @@ def test_children_count_on_the_run_they_belong_to(drive: Driver) -> None:
 def test_a_limit_that_allows_nothing_is_refused(limit: str) -> None:
     with pytest.raises(BuildError, match=rf"Budget\({limit}=0\) allows nothing"):
         Budget(**{limit: 0})
+
+
+def test_a_limit_may_be_a_decimal() -> None:
+    app = endless()
+    app.run(budget=Budget(usd=Decimal("0.025")))
+    assert (3, "the budget of 0.025 usd: 0.03 were used") == (app.sequence_id + 1, app.halted_by)
+    with pytest.raises(BuildError, match=r"^Budget\(usd=Decimal\('NaN'\)\) allows nothing"):
+        Budget(usd=Decimal("NaN"))
 
 
 class Paid(Decider):

@@ -7,10 +7,14 @@ from __future__ import annotations
 
 import contextvars
 import time
+from typing import TYPE_CHECKING
 
 from agentflow.errors import BudgetError, BuildError
 from agentflow.facts import Fact
 from agentflow.usage import Usage
+
+if TYPE_CHECKING:
+    from decimal import Decimal
 
 
 class Budget(Fact):
@@ -33,14 +37,14 @@ class Budget(Fact):
 
     steps: int | None = None
     tokens: int | None = None
-    usd: float | None = None
+    usd: float | Decimal | None = None
     seconds: float | None = None
 
     def __post_init__(self) -> None:
         for name in ("steps", "tokens", "usd", "seconds"):
             limit = getattr(self, name)
-            number = isinstance(limit, int | float)
-            if limit is not None and not (number and limit > 0):
+            number = hasattr(limit, "__float__")
+            if limit is not None and not (number and float(limit) > 0):
                 wrong = "allows nothing" if number else "is no number"
                 raise BuildError(f"Budget({name}={limit!r}) {wrong}: give a positive number, or None for no limit.")
 
