@@ -1,4 +1,4 @@
-"""A SQLite file that is somebody else's is refused and stays as it is; one that is ours may hold other things too."""
+"""A SQLite file may be shared with whatever else keeps tables in it, unless its version is somebody else's."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from agentflow.errors import StoreError
+from agentflow.errors import BuildError, StoreError
 from agentflow.persistence import Persister, SQLitePersister
+from agentflow.select.caching import DiskCache
 from agentflow.tracking import LocalTracker, Runs
 from tests.persistence.test_saved_runs import builder
 
@@ -29,10 +30,10 @@ def uses(persister: Persister) -> list[int]:
         return [step.sequence_id for step in persister.history("a", "p")]
 
 
-@pytest.mark.parametrize("version", [0, 1, 7])
+@pytest.mark.parametrize("version", [-1, 2, 7])
 @pytest.mark.parametrize("mode", ["DELETE", "WAL"])
 @pytest.mark.parametrize("name", ["recipe", "web_app"])
-def test_somebody_elses_database_is_refused_and_stays_as_it_is(
+def test_a_database_of_somebody_elses_version_is_refused_and_stays_as_it_is(
     tmp_path: Path, version: int, mode: str, name: str
 ) -> None:
     path = made(tmp_path / "other.db", f"PRAGMA journal_mode = {mode}", f"CREATE TABLE {name} (at TEXT)")
@@ -41,7 +42,7 @@ def test_somebody_elses_database_is_refused_and_stays_as_it_is(
     persister = SQLitePersister(path)
     assert False is persister.is_initialized()
     for ask in (persister.initialize, persister.list_app_ids, persister.initialize):  # and again: it stays refused
-        with pytest.raises(StoreError, match=rf"other.db is no store but somebody else's database \(with {name}\)"):
+        with pytest.raises(StoreError, match=rf"other.db is somebody else's database \(user_version {version}\)"):
             ask()
     persister.close()
     assert (before, ["other.db"]) == (path.read_bytes(), [each.name for each in tmp_path.iterdir()])
@@ -63,6 +64,26 @@ def test_a_file_with_nothing_in_it_becomes_a_store(tmp_path: Path, statements: t
     assert False is persister.is_initialized()
     assert [-1, 0, 1] == uses(persister)
     assert True is persister.is_initialized()
+
+
+@pytest.mark.parametrize("version", [0, 1])
+def test_a_store_may_come_to_tables_that_are_there_already(tmp_path: Path, version: int) -> None:
+    path = made(tmp_path / "app.db", "CREATE TABLE users (name TEXT)", f"PRAGMA user_version = {version}")
+    made(path, "INSERT INTO users VALUES ('ada')")
+    DiskCache(path).put("key", "value")
+    persister = SQLitePersister(path)
+    assert False is persister.is_initialized()
+    assert [-1, 0, 1] == uses(persister)
+    assert "value" == DiskCache(path).get("key")
+    with closing(sqlite3.connect(path)) as connection:
+        assert [("ada",)] == connection.execute("SELECT name FROM users").fetchall()
+
+
+def test_memory_is_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(BuildError, match=r"names no file: use InMemoryPersister\(\)"):
+        SQLitePersister(":memory:")
+    assert [] == list(tmp_path.iterdir())
 
 
 def test_a_store_may_hold_another_and_tables_of_somebodys_own(tmp_path: Path) -> None:

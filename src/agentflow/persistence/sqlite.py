@@ -14,15 +14,15 @@ import weakref
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NoReturn
 
-from agentflow.errors import StoreError
+from agentflow.errors import BuildError, StoreError
 from agentflow.persistence.failpoints import reach
 from agentflow.persistence.relational import Execute, RelationalPersister
 from agentflow.persistence.serde import Serde
 from agentflow.runtime import Lock, new_lock
 
-#: What `PRAGMA user_version` says of the tables below; a file with a higher one was written by a newer agentflow.
+#: What `PRAGMA user_version` says of the tables below; one with another, but for 0, is a newer agentflow's or no store.
 VERSION = 1
 #: How long a transaction waits for those of other processes, in seconds.
 PATIENCE = 30.0
@@ -61,7 +61,8 @@ class SQLitePersister(RelationalPersister):
         allow_network_filesystem: Use a file on a network filesystem, where its locks may not hold.
 
     Raises:
-        StoreError: The file cannot be opened, or is no database of ours.
+        BuildError: `db_path` is ":memory:".
+        StoreError: The file cannot be opened, or its `user_version` is somebody else's; other tables may be in it.
 
     Example:
         >>> persister = SQLitePersister("agents.db")
@@ -78,6 +79,8 @@ class SQLitePersister(RelationalPersister):
         allow_network_filesystem: bool = False,
     ) -> None:
         super().__init__(serde, table_name)
+        if db_path == ":memory:":
+            raise BuildError('SQLitePersister(":memory:") names no file: use InMemoryPersister() to save in memory.')
         self.db_path: Path = Path(db_path).absolute()
         self._allow_network = allow_network_filesystem
         self._writer: sqlite3.Connection | None = None
@@ -188,13 +191,9 @@ class SQLitePersister(RelationalPersister):
             )
 
     def _prepare(self, connection: sqlite3.Connection) -> None:
-        self._check_ours(_tables(connection))
         ((version,),) = connection.execute("PRAGMA user_version").fetchall()
-        if version > VERSION:
-            raise StoreError(
-                f"{self.db_path} was written by a newer agentflow (version {version} of its tables, this one knows "
-                f"{VERSION}): install that one."
-            )
+        if version not in (0, VERSION):
+            self._refuse(version, _tables(connection))
         connection.execute("PRAGMA journal_mode = WAL")
         _begin(connection)
         for statement in self._worded(SCHEMA).split(";"):
@@ -202,15 +201,16 @@ class SQLitePersister(RelationalPersister):
         connection.execute(f"PRAGMA user_version = {VERSION}")
         connection.execute("COMMIT")
 
-    def _check_ours(self, found: set[str]) -> None:
-        """See that a file holds nothing yet but what was tracked, or is a store, whatever else is in it by now."""
-        foreign = sorted(name for name in found if not name.startswith(("sqlite_", "tracked_")))
-        stores = (name.removesuffix("_app") for name in foreign if name.endswith("_app"))
-        if foreign and not any({f"{each}_step", f"{each}_blob", f"{each}_use"} <= found for each in stores):
+    def _refuse(self, version: int, found: set[str]) -> NoReturn:
+        if f"{self.table_name}_app" in found:
             raise StoreError(
-                f"{self.db_path} is no store but somebody else's database (with {', '.join(foreign[:3])}): nothing in "
-                "it was changed; give the runs a file of their own."
+                f"{self.db_path} was written by a newer agentflow (version {version} of its tables, this one knows "
+                f"{VERSION}): install that one."
             )
+        raise StoreError(
+            f"{self.db_path} is somebody else's database (user_version {version}): nothing in it was changed; give the "
+            "runs a file of their own."
+        )
 
 
 _abandoned: list[sqlite3.Connection] = []  # kept, so that nothing closes what the parent process still uses
