@@ -95,8 +95,12 @@ def test_one_goes_on_until_it_halts(runs: Any) -> None:
 
 TYPED = """
 from __future__ import annotations
+from typing import TYPE_CHECKING, Literal
 from agentflow import ApplicationBuilder, State, action
 from pydantic import BaseModel
+
+if TYPE_CHECKING:
+    from decimal import Decimal
 
 class Place(BaseModel):
     row: int
@@ -106,8 +110,9 @@ class Odd:
 
 @action(reads=["n"], writes=["n", "given"])
 def count(state: State, by: int, share: float = 0.0, loud: bool = False, rows: list[int] = (), at: Place | None = None,
-          note: str | None = None, odd: Odd | None = None, bare=None) -> State:
-    return state.update(n=state["n"] + by, given=[share, loud, list(rows), at and at.row, note, bare])
+          note: str | None = None, odd: Odd | None = None, bare=None, price: Decimal = "", many: Literal[1, 2] = 1,
+          few: Literal[1, 2] | None = None) -> State:
+    return state.update(n=state["n"] + by, given=[share, loud, list(rows), at and at.row, note, bare, price, many, few])
 
 def make(app_id):
     made = ApplicationBuilder().with_actions(count).with_transitions(("count", "count"))
@@ -117,11 +122,12 @@ def make(app_id):
 
 def test_inputs_are_of_the_types_that_the_action_declares(runs: Any, tmp_path: Path) -> None:
     (tmp_path / "typed_counting.py").write_text(TYPED)
-    given = ["by=3", "share=0.5", "loud=yes", "rows=[1, 2]", 'at={"row": 4}', "note={x}", "bare=7"]
+    given = ["by=3", "share=0.5", "loud=yes", "rows= [1, 2]", 'at={"row": 4}', "note={x}", "bare=7"]
+    given += ["price=2.50", "many=2", "few=1"]
     inputs = [word for pair in given for word in ("--input", pair)]
     assert 0 == runs("resume", "typed_counting.py:make", "first", "--halt-after", "count", *inputs)[0]
     state = json.loads(runs("show", "first", "--json")[1])["state"]
-    assert {"n": 5, "given": [0.5, True, [1, 2], 4, "{x}", "7"]} == state
+    assert {"n": 5, "given": [0.5, True, [1, 2], 4, "{x}", "7", "2.50", 2, 1]} == state
     assert 0 == runs("resume", "typed_counting.py:make", "first", "--halt-after", "count", "--input", "by=1",
                      "--input", "at=null")[0]  # fmt: skip
 
@@ -132,6 +138,7 @@ def test_inputs_are_of_the_types_that_the_action_declares(runs: Any, tmp_path: P
         (["by=three"], "--input by=three does not fit 'count': by: Input should be a valid integer"),
         (["by=1", 'at={"row": "x"}'], "does not fit 'count': at.row: Input should be a valid integer"),
         (["by=1", "rows=[1"], "does not fit 'count': rows: Invalid JSON"),
+        (["by=1", "many=3"], "--input many=3 does not fit 'count': many: Input should be 1 or 2"),
         (["by=1", "odd=x"], "the input 'odd' of 'count' is of a type that cannot be written as text"),
         (["bye=1"], "no action takes an input 'bye'. Did you mean 'by'?"),
         ([], "'count' comes next and needs the input 'by': add --input by=..."),

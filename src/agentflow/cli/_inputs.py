@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from agentflow.actions import Action
-from agentflow.errors import InputError, MissingExtraError, did_you_mean
+from agentflow.errors import BuildError, InputError, MissingExtraError, did_you_mean
 
 if TYPE_CHECKING:
     from pydantic import TypeAdapter
@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 def inputs_of(pairs: Iterable[str], coming: Action | None, others: Sequence[Action]) -> dict[str, Any]:
     """What `name=value` pairs stand for: of the type that the action which comes next declares, or the first other.
 
-    Text stays text where none is declared; what is no text, number or truth value is written as JSON.
+    Text stays text where none is declared or where it cannot be found, as one that only a type checker imports. What
+    does not fit as text is read as JSON.
 
     Raises:
         InputError: One is not of this form, no action takes it, it does not fit, or one that is needed is missing.
@@ -45,20 +46,22 @@ def inputs_of(pairs: Iterable[str], coming: Action | None, others: Sequence[Acti
 def _fitting(action: Action, name: str, text: str) -> Any:
     try:
         from pydantic import PydanticUserError, TypeAdapter, ValidationError
-        from pydantic.errors import PydanticSchemaGenerationError
+        from pydantic.errors import PydanticUndefinedAnnotation
 
         from agentflow.serving.shapes import type_of
     except ModuleNotFoundError as error:
         raise MissingExtraError("an input of a declared type", "serve") from error
     try:
-        adapter: TypeAdapter[Any] = TypeAdapter(type_of(action, name))
-    except (PydanticUserError, PydanticSchemaGenerationError):
+        return _read(TypeAdapter(type_of(action, name)), text)
+    except (BuildError, PydanticUndefinedAnnotation):
+        return text
+    except PydanticUserError as error:
+        if error.code == "class-not-fully-defined":  # a name inside it that cannot be found
+            return text
         raise InputError(
             f"the input {name!r} of '{action.name}' is of a type that cannot be written as text: "
             "go on with the application in a program."
         ) from None
-    try:
-        return _read(adapter, text)
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, (name, *first["loc"])))
@@ -68,7 +71,10 @@ def _fitting(action: Action, name: str, text: str) -> Any:
 def _read(adapter: TypeAdapter[Any], text: str) -> Any:
     try:
         return adapter.validate_strings(text)
-    except ValueError:
-        if text[:1] not in ("{", "[") and text != "null":
-            raise
-    return adapter.validate_json(text)
+    except ValueError as as_text:
+        try:
+            return adapter.validate_json(text)
+        except ValueError:
+            if text.lstrip().startswith(("{", "[")):
+                raise
+            raise as_text from None
