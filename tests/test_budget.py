@@ -156,24 +156,50 @@ def test_a_used_up_budget_pays_for_no_choice(drive: Driver) -> None:
     assert 0 == selector.asked
 
 
-def test_a_child_does_not_begin_what_was_chosen_with_the_last_of_the_budget(drive: Driver) -> None:
+def test_a_run_whose_last_choice_ends_it_is_finished_whatever_that_cost(drive: Driver) -> None:
+    class Over(Paid):
+        def select(self, state: Any, targets: Any) -> str:
+            super().select(state, targets)
+            return "__end__"
+
+    app = (
+        ApplicationBuilder()
+        .with_actions(start=ask.bind(), ask=ask)
+        .with_transitions(("start", ["ask", "__end__"], Over()))
+        .with_entrypoint("start")
+        .with_state(turns=0)
+        .build()
+    )
+    drive.run(app, budget=Budget(tokens=250), halt_before="ask", max_steps=1)
+    assert (Status.finished, None) == (app.status, app.halted_by)
+
+
+def test_a_child_performs_what_it_chose_with_the_last_of_the_budget(drive: Driver) -> None:
+    selector = Paid()
+
     class AskBoth(MapStates):
         reads = ["turns"]
         writes = ["turns"]
 
         def action(self) -> Any:
-            return RunnableGraph(chosen(Paid()).graph, "start", halt_after="ask")
+            return RunnableGraph(chosen(selector).graph, "start", halt_after="ask")
 
         def states(self, state: State) -> Iterator[State]:
-            yield state
+            yield from (state, state)
 
         def reduce(self, state: State, states: Any) -> State:
             return state.update(turns=sum(child["turns"] for child in states))
 
-    app = endless(AskBoth())
-    drive.run(app, budget=Budget(tokens=250))
-    assert (Status.halted, "the budget of 250 tokens: 300 were used", 0) == (
-        app.status,
-        app.halted_by,
-        app.state["turns"],
+    app = (
+        ApplicationBuilder()
+        .with_actions(both=AskBoth(max_concurrency=1), last=ask)
+        .with_transitions(("both", "last"))
+        .with_entrypoint("both")
+        .with_state(turns=0)
+        .build()
     )
+    for _ in range(2):
+        drive.run(app, budget=Budget(tokens=250))
+        assert (Status.halted, "the budget of 250 tokens: 400 were used") == (app.status, app.halted_by)
+    drive.run(app, budget=Budget(tokens=250))
+    assert (Status.finished, None, 2, 5) == (app.status, app.halted_by, selector.asked, app.state["turns"])

@@ -21,7 +21,8 @@ class Budget(Fact):
     """The most one run may take; what is None is not limited.
 
     It is looked at between steps and after a choice: what is running is not torn off, so a run may end a little above
-    it, but a choice that uses it up is kept and its action does not begin.
+    it, but a choice that uses it up is kept and its action does not begin. A child performs what it has paid a choice
+    for, since a child that is not saved would have to pay for it again.
 
     Attributes:
         steps: Steps of the run itself.

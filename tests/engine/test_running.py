@@ -68,6 +68,14 @@ def test_a_bare_string_is_one_name(drive: Driver) -> None:
     assert "halt_after 'two'" == app.halted_by
 
 
+def test_what_halted_a_run_is_forgotten_when_the_next_one_begins(drive: Driver) -> None:
+    app = loop(n=98)
+    drive.run(app, halt_before="two")
+    assert (Status.halted, "halt_before 'two'") == (app.status, app.halted_by)
+    drive.run(app)
+    assert (Status.finished, None) == (app.status, app.halted_by)
+
+
 def test_a_tag_stands_for_its_actions(drive: Driver) -> None:
     app = loop()
     action_done, result, _ = drive.run(app, halt_after="@tag:counts")

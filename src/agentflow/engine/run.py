@@ -120,15 +120,16 @@ class Run:
         last, halts, machine = self.last, self.halts, self.machine
         if last is not None and halts.when is not None and holds(halts.when, machine.state):
             return self._end(last, f"halt_when, after {machine.prior!r}")
-        counts = self._counts
-        paid = counts and flow.asks_somebody(machine)
+        paid = self.meter is not None and flow.asks_somebody(machine)  # a child performs what its choice was paid for
         if paid and self._used_up():
             return True
         if last is not None and halts.before:
             coming = await (flow.peek(machine, self.runtime) if self.meter is None else self._coming())
-            if coming is not None and coming.name in halts.before:
+            if coming is None:  # it is over, or somebody has to choose
+                return False
+            if coming.name in halts.before:
                 return self._end((coming, None, machine.state), f"halt_before {coming.name!r}")
-        if counts and self._used_up():
+        if self._counts and self._used_up():
             return True
         if self.max_steps is not None and self.taken >= self.max_steps:
             raise StepLimitError(
@@ -145,8 +146,8 @@ class Run:
         return breach is not None and self._end(self.last or (None, None, self.machine.state), breach)
 
     async def _coming(self) -> Action | None:
-        """What comes next; a choice that has to be made for that counts as part of this run."""
-        token = CURRENT_METER.set(self.meter or CURRENT_METER.get())  # a child counts on its parent's
+        """What comes next; a choice that has to be made for that counts on this run's budget."""
+        token = CURRENT_METER.set(self.meter)
         try:
             return await flow.peek(self.machine, self.runtime)
         finally:
@@ -223,7 +224,7 @@ class Run:
     async def _begin(self) -> None:
         if self.outcome is not None:
             return
-        self._told = True
+        self._told, self.machine.halted_by = True, None
         if self.machine.journal is not None:
             self.machine.until = self._ending
         hooks = self.machine.identity.hooks.pre_run_execute_call
