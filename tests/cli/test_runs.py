@@ -13,7 +13,7 @@ import pytest
 from agentflow import ApplicationBuilder, State, action
 from agentflow.cli import main
 from agentflow.persistence import SQLitePersister
-from agentflow.tracking import LocalTracker
+from agentflow.tracking import LocalTracker, Runs
 
 MODULE = """
 from agentflow import ApplicationBuilder, State, action
@@ -267,10 +267,31 @@ def test_tracked_runs_may_be_those_of_one_partition(runs: Any, home: str) -> Non
     assert "'n': 6" in runs("watch", "tracked", "--seconds", "0.01", "--root", home)[1]
 
 
-@pytest.mark.parametrize("command", [("show", "nobody", "--tracked"), ("watch", "nobody"), ("watch", "tracked")])
-def test_what_was_not_tracked_is_said_at_once(runs: Any, home: str, command: tuple[str, ...]) -> None:
+def test_a_run_that_has_not_begun_is_waited_for(
+    runs: Any, tmp_path: Path, home: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def begun_after_the_first_look(found: Runs, *whose: Any) -> object:
+        monkeypatch.undo()
+        monkeypatch.chdir(tmp_path)
+        tracker = LocalTracker(root=tmp_path / home)
+        made = ApplicationBuilder().with_actions(count).with_entrypoint("count").with_state(n=41)
+        made.with_identifiers(app_id="late").with_tracker(tracker).build().run()
+        tracker.close()
+        return None
+
+    monkeypatch.setattr(Runs, "application", begun_after_the_first_look)
+    status, printed = runs("watch", "late", "--root", home, "--seconds", "0")
+    assert (0, 1, True) == (status, printed.count("nothing of 'late' is in home"), "'n': 42" in printed)
+
+
+WATCH = ("watch", "--seconds", "0")
+
+
+@pytest.mark.parametrize("command", [("show", "nobody", "--tracked"), (*WATCH, "nobody"), (*WATCH, "tracked")])
+def test_what_was_not_tracked_is_said(runs: Any, home: str, command: tuple[str, ...]) -> None:
     status, printed = runs(*command, "--root", home, "--partition", "eve")
-    assert (2, True) == (status, f"nothing was tracked of an application {command[1]!r} in home" in printed)
+    whose = "tracked" if "tracked" in command else "nobody"
+    assert (2, True) == (status, f"nothing was tracked of an application {whose!r} in home" in printed)
 
 
 @pytest.mark.parametrize("where", [(), ("--tracked",)])

@@ -6,6 +6,7 @@ What must not live here: how a run is printed (`_printing.py`), stores, or track
 from __future__ import annotations
 
 import json
+import sys
 from argparse import ArgumentParser, Namespace
 from collections.abc import Callable
 from pathlib import Path
@@ -157,11 +158,16 @@ def doctor(given: Namespace) -> int:
 
 
 def watch_run(given: Namespace) -> int:
-    """Print what is tracked of an application, for so many seconds."""
+    """Print what is tracked of an application, for so many seconds; it may be one that has not begun."""
     from agentflow.cli import _printing
+    from agentflow.tracking import Runs
 
-    for event in _tracked(given).follow(given.app, seconds=given.seconds, partition_key=given.partition):
+    runs = Runs(given.root)
+    if runs.application(given.app, given.partition) is None:
+        print(f"nothing of {given.app!r} is in {runs.path} yet: waiting for it", file=sys.stderr, flush=True)
+    for event in runs.follow(given.app, seconds=given.seconds, partition_key=given.partition):
         _printing.event(event)
+    _tracked(given)  # or nothing came
     return 0
 
 
