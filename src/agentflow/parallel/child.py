@@ -23,9 +23,8 @@ from agentflow.parallel.adapting import NO_INPUTS
 from agentflow.parallel.family import OF_NO_OTHER, ChildContext, Family
 from agentflow.parallel.outcomes import Outcome
 from agentflow.parallel.portable import Parcel, Returned, explained, run_parcel
-from agentflow.parallel.sameness import asks_the_same
 from agentflow.parallel.saved import came_back, journal_for, taken_back, was_finished
-from agentflow.parallel.tasks import RunnableGraph, SubGraphTask
+from agentflow.parallel.tasks import RunnableGraph, SubGraphTask, is_another
 from agentflow.persistence.failpoints import reach
 from agentflow.runtime import ASYNC, BLOCKING, CURRENT_STEP, Runtime, StandIn
 from agentflow.state import State, settle, view
@@ -263,9 +262,9 @@ class Child(StandIn):
         return error
 
     def was_kept(self) -> bool:
-        """Whether it finished in an earlier try of this step, same action and same values: that is its result."""
+        """Whether it finished in an earlier try of this step, from the very same values: that is its result."""
         before: Child | None = self.family.finished.get(self.task.application_id or self.key)
-        if before is None or not asks_the_same(before.task, self.task):
+        if before is None or is_another(before.task, self.task):
             return False
         self.state, self._outcome = before.state, before.result._replace(duration=0.0)
         return True

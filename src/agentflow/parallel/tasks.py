@@ -130,6 +130,35 @@ class SubGraphTask:
         return self.graph  # type: ignore[return-value]  # since it was made, it is one
 
 
+def is_another(one: SubGraphTask, other: SubGraphTask) -> bool:
+    """Whether a task starts from other values, or is certain to run something else: each try may make it anew."""
+    if one.inputs != other.inputs or one.state != other.state or one.runnable.entrypoint != other.runnable.entrypoint:
+        return True
+    actions, others = ({action.name: action for action in each.runnable.graph.actions} for each in (one, other))
+    if actions.keys() != others.keys():
+        return True
+    return any(_is_another(action, others[name]) for name, action in actions.items())
+
+
+def _is_another(one: Any, other: Any) -> bool:
+    codes = [getattr(getattr(fn, "__func__", fn), "__code__", None) for fn in (one._entry()[0], other._entry()[0])]
+    if None not in codes and codes[0] != codes[1]:
+        return True
+    bound, others = (getattr(getattr(action, "inner", action), "bound", None) for action in (one, other))
+    if not isinstance(bound, dict) or not isinstance(others, dict):
+        return False
+    return bound.keys() != others.keys() or any(_differ(value, others[name]) for name, value in bound.items())
+
+
+def _differ(one: Any, other: Any) -> bool:
+    """Whether two values are certain to differ: not where they cannot be compared, or only by being one object."""
+    try:
+        compares: Any = type(one).__eq__
+        return one is not other and compares is not object.__eq__ and (one == other) is False
+    except Exception:  # whatever somebody's `==` raises
+        return False
+
+
 def bind_from_state(action: Action | Callable[..., Any], **inputs: str) -> Callable[[State[Any]], Action]:
     """For a map's `action`: some inputs of an action are taken from the state of each child.
 
