@@ -24,7 +24,7 @@ from tests.effort import tries
 from .hostile import BOMBS, ESCAPES, generated
 from .traps import trapped_state, watching
 
-COUNT = tries(1_500, thorough=20_000)
+COUNT = tries(500, thorough=20_000)
 SECONDS = 0.05
 BYTES = 10_000_000
 

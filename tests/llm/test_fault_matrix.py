@@ -17,6 +17,8 @@ from tests.effort import THOROUGH
 from tests.llm.driving import ANTHROPIC, OPENAI, QUICK, Choice, Driver, at
 from tests.llm.faulty_server import FOR_EVER, PERMANENT, REPLY_FAULTS, TRANSIENT, FaultyServer
 
+pytestmark = pytest.mark.slow
+
 CALLERS = tuple(product((OPENAI, ANTHROPIC), ("blocking", "waiting")))
 #: Three attempts or so: how many fit in says more about the machine than about the layer.
 ENDLESS = replace(QUICK, retries=1000, backoff=0.25, max_backoff=0.3, timeout=0.25, deadline=0.6)
