@@ -24,7 +24,7 @@ from tests.drivers import Driver
 from tests.effort import THOROUGH, tries
 from tests.select.providers import TARGETS, Colour, Provider, chat_body, chosen
 
-REPLIES = tries(300, thorough=2_000)
+REPLIES = tries(800, thorough=2_000)
 NAMES = tuple(target.name for target in TARGETS)
 LOOK_ALIKES = str.maketrans({"a": "\u0430", "s": "\u0455", "w": "\u0461", "r": "\u0433", "d": "\u0501", "i": "\u0456"})
 INJECTIONS = (
